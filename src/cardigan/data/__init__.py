@@ -1,0 +1,13 @@
+"""Real samples as tensors, and how each kind of sample is shown to people."""
+
+DATA = {
+    "pictures": "cardigan.data.pictures:Pictures",
+    "toy": "cardigan.data.toys:Toy",
+}
+"""Kinds of data a recipe may name: tag -> settings class."""
+
+CODECS = {
+    "pictures": "cardigan.data.pictures:PictureCodec",
+    "points": "cardigan.data.toys:PointCodec",
+}
+"""Codecs a run folder may name."""

@@ -1,0 +1,114 @@
+"""What a game is: players, turns, losses, state. It knows nothing of devices, files or optimizers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cardigan.randomness import Random
+from cardigan.sample import Batch, Form
+from cardigan.settings import Settings
+
+
+@dataclass
+class Step:
+    """What the turns of one round share.
+
+    Attributes:
+        batch: real samples, this process's share of the global batch.
+        random: the stream of this turn.
+        clock: real samples drawn over all processes before this batch.
+        count: how often this turn has been taken before (lazy penalties).
+        made: what earlier turns of the round produced, by name.
+        signals: scalars to be logged that are not part of the loss, by name.
+    """
+
+    batch: Batch
+    random: Random
+    clock: int = 0
+    count: int = 0
+    made: dict[str, Any] = field(default_factory=dict)
+    signals: dict[str, Tensor] = field(default_factory=dict)
+
+
+Loss = Callable[[Step], Mapping[str, Tensor]]
+"""A turn's loss: named, weighted scalar terms; their sum is minimised."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One move of a round.
+
+    Attributes:
+        players: names of those whose weights move.
+        loss: what they minimise.
+        repeats: how often in a row (n-critic); each repeat draws a new batch.
+        interval: taken every so many rounds.
+        start: first taken when the clock, in samples, has reached this.
+        end: no longer taken from this clock on; None: never ends.
+        after: called when the weights have moved (weight clipping).
+    """
+
+    players: tuple[str, ...]
+    loss: Loss
+    repeats: int = 1
+    interval: int = 1
+    start: int = 0
+    end: int | None = None
+    after: Callable[[], None] | None = None
+
+    @property
+    def name(self) -> str:
+        """Stable name for logs and checkpoints."""
+        return getattr(self.loss, "__name__", "loss").removesuffix("_loss")
+
+    def due(self, clock: int, rounds: int) -> bool:
+        """Whether the turn is taken in the round that begins at `clock`."""
+        return self.start <= clock and (self.end is None or clock < self.end) and rounds % self.interval == 0
+
+
+class Game(ABC):
+    """A game under way: modules by player, turns in their order.
+
+    Attributes:
+        players: modules owned by each player; one optimizer each.
+        turns: in the order of a round.
+        averaged: names of the players whose weights are averaged and used for generation.
+    """
+
+    players: dict[str, nn.Module]
+    turns: tuple[Turn, ...]
+    averaged: tuple[str, ...] = ("generator",)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State beyond weights: JSON values and tensors by name, checkpointed with the run."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+
+    @abstractmethod
+    def showcase(self, count: int, random: Random) -> dict[str, Tensor]:
+        """Fixed inputs of the sample grid (latents, labels), by argument name of `show`."""
+
+    @abstractmethod
+    def show(self, players: Mapping[str, nn.Module], **inputs: Tensor) -> Tensor:
+        """Samples (N, *form.shape) that `players` (raw or averaged) make of the showcase's inputs."""
+
+
+class GameSettings(Settings, ABC):
+    """A game as a recipe describes it."""
+
+    kind: str
+
+    @abstractmethod
+    def build(self, form: Form) -> Game:
+        """Players with freshly initialised weights (from torch's global generator), for samples of `form`."""
+
+
+def total(terms: Mapping[str, Tensor]) -> Tensor:
+    """The sum of a turn's terms."""
+    return torch.stack([term.float() for term in terms.values()]).sum()

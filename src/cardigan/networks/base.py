@@ -1,0 +1,114 @@
+"""What every generator and discriminator offers, and how a family of networks is described in a recipe."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from cardigan.randomness import Random
+from cardigan.sample import Form
+from cardigan.settings import Settings
+
+Labels = Literal["none", "projection", "auxiliary"]
+
+
+class Latent(Settings):
+    """The generator's noise."""
+
+    dimension: PositiveInt = 64
+    """Numbers in one latent vector."""
+    distribution: Literal["normal", "uniform"] = "normal"
+    """N(0, 1), or U[-1, 1]."""
+
+
+class Width(Settings):
+    """Width and depth of one player where they differ from the family's."""
+
+    width: PositiveInt | None = None
+    """Channels (or units) of this player; null: the family's `width`."""
+    depth: PositiveInt | None = None
+    """Blocks (or layers) of this player; null: the family's `depth`."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a discriminator says of N samples.
+
+    Attributes:
+        logits: (N, ...) real-or-fake logits, one tensor per scale; positive means real.
+        class_logits: (N, classes), from discriminators that classify (AC-GAN).
+        features: intermediate activations, when asked for.
+        mask: True where a per-token logit counts; None where all do.
+    """
+
+    logits: tuple[Tensor, ...]
+    class_logits: Tensor | None = None
+    features: tuple[Tensor, ...] = ()
+    mask: Tensor | None = None
+
+
+class Generator(nn.Module, ABC):
+    """A generator of noise: latents (N, L) -> mapped -> samples (N, *form.shape), pictures in [-1, 1]."""
+
+    def __init__(self, form: Form, latent: Latent) -> None:
+        super().__init__()
+        self.form = form
+        self.latent = latent
+
+    def sample_latents(self, count: int, random: Random) -> Tensor:
+        """(count, L) latents, drawn from `random`."""
+        if self.latent.distribution == "normal":
+            return random.normal(count, self.latent.dimension)
+        return random.uniform(count, self.latent.dimension) * 2 - 1
+
+    def map(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(N, L) latents and (N,) labels -> what `synthesize` takes; the space where truncation and mixing happen."""
+        return latents
+
+    @abstractmethod
+    def synthesize(self, mapped: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Mapped latents and (N,) labels -> samples (N, *form.shape)."""
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(N, L) latents and (N,) labels -> samples (N, *form.shape)."""
+        return self.synthesize(self.map(latents, labels), labels)
+
+    def centre(self, labels: Tensor | None = None) -> Tensor:
+        """The mean mapped latent, towards which truncation pulls; broadcasts against `map`'s output."""
+        return torch.zeros(1, self.latent.dimension)
+
+
+class Discriminator(nn.Module, ABC):
+    """Judges samples (N, *form.shape), given (N,) labels where it is conditional."""
+
+    @abstractmethod
+    def forward(self, sample: Tensor, condition: Tensor | None = None, features: bool = False) -> Judgement:
+        """Samples and an optional condition -> `Judgement`; `features` asks for activations too."""
+
+
+class Family(Settings, ABC):
+    """A family of networks as a recipe names it: widths and depths of both players, and how to build them."""
+
+    family: str
+    width: PositiveInt = 64
+    """Base number of channels (or units) of both players."""
+    latent: Latent = Latent()
+    generator: Width = Width()
+    discriminator: Width = Width()
+
+    @abstractmethod
+    def build_generator(self, form: Form, labels: Labels = "none") -> Generator:
+        """A freshly initialised generator; conditional on (N,) labels unless `labels` is "none"."""
+
+    @abstractmethod
+    def build_discriminator(self, form: Form, labels: Labels = "none") -> Discriminator:
+        """A freshly initialised discriminator: projecting or classifying labels as `labels` says."""
+
+
+def pick(values: Sequence[int | None]) -> int:
+    """The first value that is not None."""
+    return next(value for value in values if value is not None)

@@ -1,0 +1,77 @@
+"""Random numbers that do not depend on how many processes share the work.
+
+Every draw is made for the global batch from one seeded generator and then sliced, so that two processes with half a
+batch each see exactly the numbers that one process with the whole batch sees. Streams are derived from what they are
+for (seed, clock, turn), never continued: a resumed run needs no memory of earlier draws.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A 63-bit seed that depends on all `parts`, stable over machines and versions."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+class Random:
+    """One stream of random numbers, of which this process takes its share.
+
+    Args:
+        parts: what the stream is for; equal parts give equal numbers.
+        shard: which share this process (or this slice of an accumulated batch) takes.
+        shards: number of shares the global batch is cut into.
+        device: where the numbers are made. CPU and CUDA streams differ from one another.
+    """
+
+    def __init__(
+        self, *parts: int | str, shard: int = 0, shards: int = 1, device: torch.device | str = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self.shard, self.shards = shard, shards
+        self.generator = torch.Generator(self.device).manual_seed(derive_seed(*parts))
+
+    def normal(self, count: int, *shape: int) -> Tensor:
+        """(count, *shape) float32 from N(0, 1)."""
+        return self._share(torch.randn(count * self.shards, *shape, generator=self.generator, device=self.device))
+
+    def uniform(self, count: int, *shape: int) -> Tensor:
+        """(count, *shape) float32 from U[0, 1)."""
+        return self._share(torch.rand(count * self.shards, *shape, generator=self.generator, device=self.device))
+
+    def integers(self, high: int, count: int, *shape: int) -> Tensor:
+        """(count, *shape) int64 from {0, ..., high - 1}."""
+        whole = (count * self.shards, *shape)
+        return self._share(torch.randint(high, whole, generator=self.generator, device=self.device))
+
+    def bytes(self, count: int, *shape: int) -> Tensor:
+        """(count, *shape) uint8, uniform: the cheapest randomness there is."""
+        whole = torch.empty(count * self.shards, *shape, dtype=torch.uint8, device=self.device)
+        return self._share(whole.random_(generator=self.generator))
+
+    def _share(self, whole: Tensor) -> Tensor:
+        return whole if self.shards == 1 else whole.chunk(self.shards)[self.shard]
+
+
+_CURRENT: ContextVar[Random | None] = ContextVar("current random stream", default=None)
+
+
+@contextmanager
+def use(random: Random) -> Iterator[None]:
+    """Within this context, layers that need random numbers (dropout) draw them from `random`."""
+    token = _CURRENT.set(random)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def current() -> Random:
+    """The stream set by `use`; outside of one, a fresh unseeded stream, as an interactive user expects."""
+    return _CURRENT.get() or Random(torch.initial_seed(), int(torch.randint(2**31, ()).item()))

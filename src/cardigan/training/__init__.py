@@ -1,0 +1,1 @@
+"""The loop, what the engine chooses, optimizers, averages, checkpoints."""
