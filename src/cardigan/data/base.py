@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from cardigan.sample import Batch, Form
@@ -56,6 +57,10 @@ class Dataset(ABC):
         Every pass over the data is a new permutation derived from (seed, pass), so that the number of samples drawn so
         far is all there is to remember of the position in the data.
         """
+
+    def to(self, device: torch.device) -> "Dataset":
+        """The same data, with its batches on `device`."""
+        return self
 
     @abstractmethod
     def take(self, indices: Tensor) -> Batch:

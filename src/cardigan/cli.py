@@ -1,0 +1,185 @@
+"""The command line: every command is one call of the Python API."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from cardigan.errors import CardiganError
+
+if TYPE_CHECKING:
+    from cardigan.run import Run
+
+app = typer.Typer(
+    help="Trains, judges and ships generative adversarial networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as training.samples=200k.", show_default=False)
+]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, a run's name, or 'last'.")]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option("--trust", metavar="MODULE", help="Let the recipe name things in this Python module of yours."),
+]
+
+
+@app.callback()
+def options(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    """Trains, judges and ships generative adversarial networks."""
+    if version:
+        from cardigan import __version__
+
+        typer.echo(f"cardigan {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name, or a YAML file.")],
+    overrides: Overrides = None,
+    data: Annotated[str | None, typer.Option(metavar="SOURCE", help="What to train on, instead.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder [runs/RECIPE-0001 ...].")] = None,
+    trust: Trust = None,
+) -> None:
+    """Train a recipe."""
+    from cardigan.settings import trusting
+    from cardigan.training.session import train as train_recipe
+
+    with trusting(*trust or ()):
+        train_recipe(recipe, overrides or (), data=data, out=out, progress=_terminal())
+
+
+@app.command()
+def resume(
+    run: RunName,
+    overrides: Overrides = None,
+    at: Annotated[int | None, typer.Option(metavar="SAMPLES", help="Go on from this checkpoint instead.")] = None,
+    trust: Trust = None,
+) -> None:
+    """Continue a run, bit for bit, from its newest checkpoint."""
+    from cardigan.settings import trusting
+    from cardigan.training.session import resume as resume_run
+
+    with trusting(*trust or ()):
+        resume_run(run, overrides or (), at=at, progress=_terminal())
+
+
+@app.command()
+def generate(
+    run: RunName,
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of samples.")] = 64,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal samples.")] = 0,
+    label: Annotated[str | None, typer.Option(help="Class name or index.")] = None,
+    truncation: Annotated[float, typer.Option(help="Below 1: better samples, less variety.")] = 1.0,
+    out: Annotated[
+        Path | None, typer.Option(help="A file (.png, .gif) for one grid, a folder for one file each.")
+    ] = None,
+    interpolate: Annotated[bool, typer.Option("--interpolate", help="Walk from latent to latent.")] = False,
+    at: Annotated[int | None, typer.Option(metavar="SAMPLES", help="Of this checkpoint, not the newest.")] = None,
+    trust: Trust = None,
+) -> None:
+    """Make samples with a trained run."""
+    from cardigan.generate import load, write_samples
+    from cardigan.settings import trusting
+
+    with trusting(*trust or ()):
+        model = load(run, at)
+    make = model.interpolate if interpolate else model.generate
+    samples = make(n, seed=seed, label=label, truncation=truncation)
+    target = out or model.run.folder / "generated" / f"seed-{seed}{model.codec.extension}"
+    written = write_samples(model, samples, target)
+    typer.echo(f"{n} sample{'s' if n > 1 else ''} -> {target if len(written) == 1 else f'{target}/ (a file each)'}")
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this one in full, as YAML.")] = None,
+) -> None:
+    """List the shipped recipes, or show one in full."""
+    if name is not None:
+        from cardigan.recipe import load_recipe
+
+        typer.echo(load_recipe(name).yaml(), nl=False)
+        return
+    from cardigan.recipes import summaries
+
+    lines = summaries()
+    width = max(map(len, lines))
+    for each, about in lines.items():
+        typer.echo(f"{each:<{width}}  {about}")
+
+
+@app.command()
+def runs() -> None:
+    """List the runs that are here."""
+    from cardigan.run import RUNS, all_runs
+
+    found = all_runs()
+    if not found:
+        typer.echo(f"there is no run under {RUNS}/ yet; try: cardigan train digits")
+    width = max((len(run.name) for run in found), default=0)
+    for run in found:
+        typer.echo(f"{run.name:<{width}}  {_describe(run)}")
+
+
+def _describe(run: "Run") -> str:
+    """Recipe, samples seen, state, last scores of one run, without loading its recipe's networks."""
+    try:
+        summary = run.summary()
+    except CardiganError as error:
+        return f"unreadable: {error}"
+    scores = "  ".join(f"{name} {value:.3g}" for name, value in summary.scores.items())
+    return f"{summary.recipe:<20} {summary.clock:>12,} samples  {summary.state:<12} {scores}"
+
+
+def _terminal() -> Any:
+    from rich.console import Console
+
+    from cardigan.training.progress import Terminal
+
+    return Terminal(Console())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the `cardigan` command: errors in one line; exit code 2, or 130 and 143 after a signal."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped", 130)
+    except CardiganError as error:
+        _fail(f"error: {error}", 2)
+    except BrokenPipeError:  # the reader of our output has left, as `cardigan recipes | head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        _fail(*_known(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _known(error: Exception) -> tuple[str, int]:
+    """Message and exit code of an error told apart by its shape: the classes are Typer's own, or not imported yet."""
+    if hasattr(error, "format_message"):  # a usage error of the command line parser
+        context = getattr(error, "ctx", None)
+        see = f" (see: {context.command_path} --help)" if context else ""
+        return f"error: {error.format_message()}{see}", 2
+    if isinstance(number := getattr(error, "number", None), int):  # training.session.Interrupted
+        run = error.run  # type: ignore[attr-defined]
+        return f"{error}; everything is saved. To go on: cardigan resume {run.folder}", 128 + number
+    raise error
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(" ".join(message.split()), file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

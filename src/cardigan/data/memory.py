@@ -1,0 +1,131 @@
+"""A data set small enough to stay in memory: bytes or points, shuffled anew in every pass."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cardigan.data.base import Codec, Dataset
+from cardigan.randomness import derive_seed
+from cardigan.sample import Batch, Form
+
+
+def to_unit(samples: Tensor) -> Tensor:
+    """Bytes 0..255 -> float32 in [-1, 1]; samples that are float32 already pass unchanged."""
+    return samples.float().div_(127.5).sub_(1) if samples.dtype == torch.uint8 else samples
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass over the data: `order` (N,) int64, a permutation; `flips` (N,) bool, which positions are mirrored."""
+
+    order: Tensor
+    flips: Tensor | None
+
+    def piece(self, start: int, stop: int) -> "_Pass":
+        return _Pass(self.order[start:stop], None if self.flips is None else self.flips[start:stop])
+
+
+class InMemory(Dataset):
+    """All samples of a split as one tensor; a batch is one indexing operation.
+
+    Args:
+        samples: (N, *form.shape), N >= 1; uint8, then given out as float32 in [-1, 1], or float32, given out as it is.
+        labels: (N,) int64 class indices, or None.
+        form: shape and number of classes of one sample.
+        codec: turns samples into files.
+        fingerprint: hash of the content and the settings that shaped it.
+        seed: shuffles, and decides which samples are mirrored.
+        flip: mirror half of the drawn pictures, left to right; what `take` gives is never mirrored.
+        ids: (N,) int64, the position of each sample in its source; counted from 0 if None.
+    """
+
+    def __init__(
+        self,
+        samples: Tensor,
+        labels: Tensor | None,
+        *,
+        form: Form,
+        codec: Codec,
+        fingerprint: str,
+        seed: int = 0,
+        flip: bool = False,
+        ids: Tensor | None = None,
+    ) -> None:
+        if len(samples) == 0 or samples.shape[1:] != form.shape:
+            raise ValueError(f"samples of shape {tuple(samples.shape)} are not one or more of {form.shape}")
+        if samples.dtype not in (torch.uint8, torch.float32):
+            raise ValueError(f"samples must be uint8 or float32, not {samples.dtype}")
+        self.form, self.codec, self.fingerprint = form, codec, fingerprint
+        self.seed, self.flip = seed, flip
+        self.samples, self.labels = samples, labels
+        self.ids = torch.arange(len(samples)) if ids is None else ids
+        self._cache: tuple[int, _Pass] | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples lie, and where batches are made."""
+        return self.samples.device
+
+    def to(self, device: torch.device | str) -> "InMemory":
+        """The same data set on `device`: equal draws, made there."""
+        moved = copy.copy(self)
+        moved.samples, moved.ids = self.samples.to(device), self.ids.to(device)
+        moved.labels = None if self.labels is None else self.labels.to(device)
+        moved._cache = None
+        return moved
+
+    def draw(self, start: int, count: int) -> Batch:
+        """Samples number `start` to `start + count` of the endless shuffled sequence; a function of its arguments alone.
+
+        A draw may cross passes and may be larger than the data set.
+        """
+        if start < 0 or count < 0:
+            raise ValueError(f"cannot draw {count} samples from position {start}")
+        pieces = self._pieces(start, count)
+        order = torch.cat([piece.order for piece in pieces]) if len(pieces) > 1 else pieces[0].order
+        batch = [each.index_select(0, order) for each in (self.samples, self.ids)]
+        flips = [piece.flips for piece in pieces if piece.flips is not None]
+        if flips:
+            batch[0] = _mirrored(batch[0], torch.cat(flips))
+        return Batch(to_unit(batch[0]), self._labels(order), id=batch[1])
+
+    def take(self, indices: Tensor) -> Batch:
+        """The samples at `indices` (int64, 0 to len - 1), neither shuffled nor mirrored."""
+        indices = indices.to(self.device)
+        samples = self.samples.index_select(0, indices)
+        return Batch(to_unit(samples), self._labels(indices), id=self.ids.index_select(0, indices))
+
+    def _labels(self, indices: Tensor) -> Tensor | None:
+        return None if self.labels is None else self.labels.index_select(0, indices)
+
+    def _pieces(self, start: int, count: int) -> list[_Pass]:
+        """The pieces of passes that make up positions `start` to `start + count`; at least one, maybe empty."""
+        size, pieces = len(self), []
+        for number in range(start // size, max(start, start + count - 1) // size + 1):
+            first = number * size
+            pieces.append(self._pass(number).piece(max(start - first, 0), min(start + count - first, size)))
+        return pieces
+
+    def _pass(self, number: int) -> _Pass:
+        if self._cache is None or self._cache[0] != number:
+            self._cache = (number, self._make_pass(number))
+        return self._cache[1]
+
+    def _make_pass(self, number: int) -> _Pass:
+        # Made on the CPU whatever the device: its random numbers are the same everywhere, those of CUDA are not.
+        generator = torch.Generator().manual_seed(derive_seed("pass", self.seed, number))
+        order = torch.randperm(len(self), generator=generator).to(self.device)
+        if not self.flip:
+            return _Pass(order, None)
+        coins = torch.randint(2, (len(self),), generator=generator, dtype=torch.uint8)
+        return _Pass(order, coins.bool().to(self.device))
+
+
+def _mirrored(samples: Tensor, flips: Tensor) -> Tensor:
+    """`samples` (N, C, H, W), those marked in `flips` (N,) mirrored left to right."""
+    return torch.where(flips[:, None, None, None], samples.flip(-1), samples)

@@ -1,0 +1,98 @@
+"""What every source of pictures looks like to the rest: class names, and the pictures of each split."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardigan.data.base import Split
+from cardigan.errors import CardiganError
+
+Pixels = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Pictures that are pixels already, all of one size.
+
+    Attributes:
+        pixels: (N, H, W) grey or (N, H, W, 3) RGB, uint8.
+        labels: (N,) int64 class indices, or None.
+    """
+
+    pixels: Pixels
+    labels: Labels | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Pictures still encoded as PNG, JPEG and so on, of any size and mode.
+
+    Attributes:
+        names: of each picture, as an error message names it: "photos.zip: cats/1.png".
+        read: index -> the encoded bytes; raises UnreadableError.
+        labels: (N,) int64 class indices, or None.
+    """
+
+    names: Sequence[str]
+    read: Callable[[int], bytes]
+    labels: Labels | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+Part = Stack | Encoded
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place pictures come from.
+
+    Attributes:
+        name: as the user wrote it.
+        parts: split -> what reads its pictures. "train" is always there; where it is alone, the source has no split of
+            its own and "train" is everything.
+        classes: names of the labels in the order of their indices; empty where pictures carry none.
+    """
+
+    name: str
+    parts: Mapping[Split, Callable[[], Part]]
+    classes: tuple[str, ...] = ()
+
+
+class UnreadableError(CardiganError):
+    """One picture that cannot be read; the others may be well.
+
+    Attributes:
+        name: of the picture.
+        reason: why, in a few words.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, " ".join(reason.split())
+        super().__init__(f"{name}: unreadable picture: {self.reason}")
+
+
+def shown(name: object) -> str:
+    """A file name fit for a one-line message: line breaks and broken encodings escaped."""
+    text = str(name)
+    return text if text.isprintable() else ascii(text)
+
+
+def number_names(labels: Sequence[Labels], where: str) -> tuple[str, ...]:
+    """Class names "0", "1", ... for `labels` of every split that come without names.
+
+    Raises:
+        CardiganError: labels that cannot be class indices.
+    """
+    together = np.concatenate([np.asarray(each, dtype=np.int64) for each in labels])
+    low, high = int(together.min(initial=0)), int(together.max(initial=0))
+    if low < 0 or high >= max(256, len(together)):
+        raise CardiganError(f"{where}: labels run from {low} to {high}; allowed: class indices counted from 0")
+    return tuple(str(index) for index in range(high + 1))

@@ -1,0 +1,60 @@
+"""A split that depends on each picture's content alone: stable as a collection grows, blind to names and order."""
+
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardigan.data.base import Split
+from cardigan.data.sources.source import Pixels
+
+DIGEST = 16
+"""Bytes of a picture's digest."""
+
+
+def digest(pixels: Pixels) -> bytes:
+    """Hash of one picture, (H, W) or (H, W, 3): equal for equal pixels, whatever file they came from.
+
+    A grey picture stored as RGB is the same picture as its grey original.
+    """
+    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]
+    content = blake2b(repr(pixels.shape).encode(), digest_size=DIGEST)
+    content.update(np.ascontiguousarray(pixels))
+    return content.digest()
+
+
+def digests(pixels: Pixels) -> NDArray[np.uint8]:
+    """(N, 16) digests of a stack of pictures."""
+    return pack([digest(each) for each in pixels])
+
+
+def pack(each: list[bytes]) -> NDArray[np.uint8]:
+    """(N, 16) of N digests."""
+    return np.frombuffer(b"".join(each), dtype=np.uint8).reshape(-1, DIGEST)
+
+
+def assign(digests: NDArray[np.uint8], test: float, validation: float) -> NDArray[np.str_]:
+    """The split of each picture, from its (N, 16) digests: a share `test` of all, a share `validation` of the rest.
+
+    A share is the chance of one picture, decided by its own digest: adding pictures moves no other one, and duplicates
+    stay together. Only where a share above zero would get nothing or everything of two or more different pictures, the
+    nearest picture is moved, so that the smallest collections have something in each split.
+    """
+    words, inverse = np.unique(digests.view(np.uint64), axis=0, return_inverse=True)
+    in_test = _chosen(words[:, 0], test)
+    rest = np.flatnonzero(~in_test)
+    in_validation = np.zeros_like(in_test)
+    in_validation[rest] = _chosen(words[rest, 1], validation)
+    names: tuple[Split, ...] = ("train", "validation", "test")
+    return np.asarray(names)[2 * in_test + in_validation][inverse.reshape(-1)]
+
+
+def _chosen(words: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
+    marks = words.astype(np.float64) / 2.0**64 < share
+    if share > 0 and len(words) > 1:
+        if not marks.any():
+            marks[words.argmin()] = True
+        elif marks.all():
+            marks[words.argmax()] = False
+    return marks if len(words) > 1 else np.zeros_like(marks)

@@ -1,0 +1,40 @@
+"""What mathematics needs to know of other processes: how many there are, and means over all of their samples."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world_size() -> int:
+    """Number of processes that share the global batch; 1 where nothing is distributed."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def global_mean(values: Tensor) -> Tensor:
+    """The mean () of all elements of `values` (any shape, the same in every process), over all processes.
+
+    Differentiable, twice too: the gradient reaches every process's values, so that the average of all processes'
+    parameter gradients is the one that a single process with the whole batch computes. A collective call: every
+    process makes it, and every process or none needs its gradient.
+    """
+    mean, processes = values.mean(), world_size()
+    return mean if processes == 1 else _Sum.apply(mean) / processes
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over all processes, whose gradient is the sum of all processes' gradients.
+
+    torch.distributed.nn.functional.all_reduce does the same, but torch 2.13 deprecates it for a private module.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        summed = values.clone()
+        dist.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Sum.apply(gradient)

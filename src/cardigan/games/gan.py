@@ -1,0 +1,144 @@
+"""The game `gan`: a generator of noise against a discriminator, unconditional or class-conditional."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from cardigan.errors import CardiganError
+from cardigan.games.base import Game, GameSettings, Step, Turn
+from cardigan.networks import FAMILIES
+from cardigan.networks.base import Family, Judgement, Labels
+from cardigan.objectives.adversarial import OBJECTIVES, ObjectiveName, Smoothing, over_scales, smooth
+from cardigan.objectives.constraints import Clipping, clip_weights
+from cardigan.objectives.penalties import Contest, Penalties, due, leaves
+from cardigan.randomness import Random
+from cardigan.sample import Form
+from cardigan.settings import Choice
+
+
+class Gan(GameSettings):
+    """Goodfellow et al. 2014, with the objectives, penalties and conditions of its literature."""
+
+    kind: Literal["gan"] = "gan"
+    networks: Annotated[Family, Choice("family", FAMILIES)]
+    objective: ObjectiveName = "relativistic"
+    """The pair of adversarial losses."""
+    smoothing: Smoothing = Smoothing()
+    penalties: Penalties = Penalties()
+    clipping: Clipping | None = None
+    """Bound on the discriminator's weights after each of its steps (WGAN); null: none."""
+    labels: Labels = "none"
+    """How class labels are used: not at all, by projection (Miyato & Koyama 2018), by an auxiliary classifier (AC-GAN)."""
+    auxiliary_weight: NonNegativeFloat = 1.0
+    """Weight of the auxiliary classifier's cross-entropy, in both players' losses."""
+    n_critic: PositiveInt = 1
+    """Turns of the discriminator for one of the generator, each on new real samples."""
+
+    def build(self, form: Form) -> "GanGame":
+        """See `GameSettings.build`.
+
+        Raises:
+            CardiganError: labels asked of data that has none, or settings that do not go together.
+        """
+        if self.labels != "none" and form.classes < 2:
+            raise CardiganError(f"game.labels: {self.labels!r} needs data with class labels; allowed here: none")
+        return GanGame(self, form)
+
+
+class GanGame(Game):
+    """Two players; the discriminator moves `n_critic` times, then the generator."""
+
+    def __init__(self, settings: Gan, form: Form) -> None:
+        self.settings, self.form = settings, form
+        self.objective = smooth(OBJECTIVES[settings.objective], settings.smoothing.real, settings.smoothing.fake)
+        self.generator = settings.networks.build_generator(form, settings.labels)
+        self.discriminator = settings.networks.build_discriminator(form, settings.labels)
+        self.players: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
+        self.turns = (
+            Turn(("discriminator",), self.discriminator_loss, repeats=settings.n_critic, after=self._clip),
+            Turn(("generator",), self.generator_loss),
+        )
+
+    def discriminator_loss(self, step: Step) -> dict[str, Tensor]:
+        """The objective on real and detached fake samples, the penalties that are due, the auxiliary classifier."""
+        wanted = leaves(self.settings.penalties, step.count)
+        real = step.batch.sample.detach().requires_grad_(wanted.real)
+        fake = self._fake(step).detach().requires_grad_(wanted.fake)
+        real_judgement, fake_judgement = self._judge(real, step), self._judge(fake, step)
+        values = over_scales(self.objective.discriminator, real_judgement.logits, fake_judgement.logits)
+        contest = Contest(
+            real, fake, real_judgement, fake_judgement, lambda sample: self._judge(sample, step), step.random
+        )
+        terms = {"adversarial": values.mean()}
+        for penalty in due(self.settings.penalties, step.count):
+            terms[penalty.name] = penalty.weight * penalty.function(contest).mean()
+        terms |= self._classify(step, real_judgement, fake_judgement)
+        step.signals = _signals(real_judgement, fake_judgement)
+        return terms
+
+    def generator_loss(self, step: Step) -> dict[str, Tensor]:
+        """The objective on the fakes of the discriminator's turn, judged anew; the auxiliary classifier."""
+        judgement = self._judge(self._fake(step), step)
+        real_logits = None
+        if self.objective.generator_needs_real:
+            with torch.no_grad():
+                real_logits = self._judge(step.batch.sample, step).logits
+        step.made.clear()  # frees the fakes' graph as soon as this turn's backward is through
+        values = over_scales(self.objective.generator, real_logits, judgement.logits)
+        return {"adversarial": values.mean(), **self._classify(step, judgement)}
+
+    def showcase(self, count: int, random: Random) -> dict[str, Tensor]:
+        """Fixed latents, and labels class by class where the generator is conditional."""
+        latents = self.generator.sample_latents(count, random)
+        if self.settings.labels == "none":
+            return {"latents": latents}
+        return {"latents": latents, "labels": torch.arange(count) * self.form.classes // count}
+
+    def show(self, players: Mapping[str, nn.Module], **inputs: Tensor) -> Tensor:
+        """Samples of the generator among `players`."""
+        samples: Tensor = players["generator"](inputs["latents"], inputs.get("labels"))
+        return samples
+
+    def _fake(self, step: Step) -> Tensor:
+        """The step's fakes, made once for both players, with the graph that the generator's turn needs."""
+        if "fake" not in step.made:
+            latents = self.generator.sample_latents(len(step.batch), step.random).to(step.batch.sample)
+            step.made["fake"] = self.generator(latents, self._condition(step)).to(step.batch.sample)
+        fake: Tensor = step.made["fake"]
+        return fake
+
+    def _judge(self, sample: Tensor, step: Step) -> Judgement:
+        judgement: Judgement = self.discriminator(sample, self._condition(step))
+        return judgement
+
+    def _condition(self, step: Step) -> Tensor | None:
+        """Fakes take the labels of the real batch: their distribution is right, and relativistic pairs share one."""
+        return None if self.settings.labels == "none" else step.batch.label
+
+    def _classify(self, step: Step, *judgements: Judgement) -> dict[str, Tensor]:
+        """Cross-entropy of the class logits: Odena et al. 2017, AC-GAN, equation 3."""
+        if self.settings.labels != "auxiliary" or self.settings.auxiliary_weight == 0:
+            return {}
+        assert step.batch.label is not None
+        losses = [
+            cross_entropy(each.class_logits.float(), step.batch.label)
+            for each in judgements
+            if each.class_logits is not None
+        ]
+        return {"auxiliary": self.settings.auxiliary_weight * torch.stack(losses).mean()}
+
+    def _clip(self) -> None:
+        if self.settings.clipping is not None:
+            clip_weights(self.discriminator, self.settings.clipping.limit)
+
+
+def _signals(real: Judgement, fake: Judgement) -> dict[str, Tensor]:
+    """Mean logits of real and fake samples: the gap between them tells who is winning."""
+    return {
+        "real_logit": torch.stack([each.detach().float().mean() for each in real.logits]).mean(),
+        "fake_logit": torch.stack([each.detach().float().mean() for each in fake.logits]).mean(),
+    }

@@ -1,0 +1,168 @@
+"""Use a trained run: load its averaged generator and make samples. Loading executes no code from the run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cardigan.data.codec import load_codec
+from cardigan.errors import CardiganError
+from cardigan.networks.base import Generator
+from cardigan.randomness import Random
+from cardigan.run import Run, open_run
+from cardigan.settings import allowed
+from cardigan.training import checkpoint
+
+CHUNK = 64
+"""Samples made at a time: bounds the memory, and leaves sample i the same whatever n is."""
+
+
+class Model:
+    """The generator of one checkpoint, ready to make samples.
+
+    Attributes:
+        run: where it comes from.
+        clock: real samples it had been trained on.
+        codec: turns its samples into pictures (or points, sounds, ...) and files.
+        generator: the averaged generator, in evaluation mode.
+    """
+
+    def __init__(self, run: Run, at: int | None = None) -> None:
+        self.run = run
+        self.codec, self.form = load_codec(run.codec_folder)
+        path = _checkpoint_of(run, at)
+        self.clock = int(path.name)
+        game = run.recipe.game.build(self.form)
+        averaged = {name: game.players[name] for name in game.averaged}
+        checkpoint.load_modules(averaged, path, "average")
+        generator = averaged.get("generator")
+        if not isinstance(generator, Generator):
+            raise CardiganError(f"{run.folder}: its game {run.recipe.game.kind!r} has no generator of noise")
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.generator = generator.eval().requires_grad_(False).to(self.device)
+        self.conditional = getattr(run.recipe.game, "labels", "none") != "none"
+
+    def generate(
+        self, n: int = 1, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0
+    ) -> Tensor:
+        """(n, *form.shape) samples, float32 on the CPU; pictures in [-1, 1].
+
+        Args:
+            seed: sample i of one seed is the same whatever n is.
+            label: class index or name; None: every class in turn, where the generator is conditional.
+            truncation: 1 leaves latents alone, less draws them towards their mean: better samples, less variety.
+
+        Raises:
+            CardiganError: a label that is unknown or not understood, truncation outside [0, 1], n below 1.
+        """
+        if n < 1:
+            raise CardiganError(f"n: the number of samples must be at least 1, not {n}")
+        labels = self._labels(n, label)
+        latents = (self._latents(seed, index) for index in range(-(-n // CHUNK)))
+        return self._make(torch.cat(list(latents))[:n], labels, truncation)
+
+    def interpolate(
+        self, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, stops: int = 4
+    ) -> Tensor:
+        """(n, *form.shape) samples on a closed way through `stops` latents.
+
+        Neighbouring normal latents are joined by great arcs (slerp), on which the norm stays typical (White 2016).
+        """
+        corners = self._latents(seed, 0)[:stops]
+        corners = torch.cat([corners, corners[:1]])
+        times = torch.arange(n, device=self.device) * stops / n
+        start, share = times.long(), times.frac()[:, None]
+        latents = slerp(corners[start], corners[start + 1], share)
+        labels = self._labels(1, label)
+        return self._make(latents, None if labels is None else labels.expand(n), truncation)
+
+    def decode(self, samples: Tensor) -> list[Any]:
+        """Samples as objects people use: PIL pictures, arrays of points."""
+        return self.codec.decode(samples)
+
+    @torch.no_grad()
+    def _make(self, latents: Tensor, labels: Tensor | None, truncation: float) -> Tensor:
+        if not 0 <= truncation <= 1:
+            raise CardiganError(f"truncation: must lie between 0 and 1, not {truncation}")
+        chunks = latents.split(CHUNK)
+        label_chunks = [None] * len(chunks) if labels is None else labels.to(self.device).split(CHUNK)
+        made = []
+        for chunk, some in zip(chunks, label_chunks, strict=True):
+            mapped = self.generator.map(chunk, some)
+            if truncation < 1:
+                mapped = self.generator.centre(some).to(mapped).lerp(mapped, truncation)
+            made.append(self.generator.synthesize(mapped, some).float().cpu())
+        return torch.cat(made)
+
+    def _latents(self, seed: int, chunk: int) -> Tensor:
+        return self.generator.sample_latents(CHUNK, Random(seed, "generate", chunk)).to(self.device)
+
+    def _labels(self, n: int, label: int | str | None) -> Tensor | None:
+        if not self.conditional:
+            if label is not None:
+                raise CardiganError(f"--label: {self.run.name} was trained without labels (game.labels is 'none')")
+            return None
+        if label is None:
+            return torch.arange(n) % self.form.classes
+        return torch.full((n,), self._label_index(label))
+
+    def _label_index(self, label: int | str) -> int:
+        names = self.codec.classes or tuple(map(str, range(self.form.classes)))
+        if str(label) in names:
+            return names.index(str(label))
+        if str(label).isdecimal() and int(label) < self.form.classes:
+            return int(label)
+        raise CardiganError(f"--label: unknown label {str(label)!r}; {allowed(str(label), names)}")
+
+
+def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    """Spherical interpolation of (N, L) vectors at (N, 1) shares in [0, 1]."""
+    cosine = torch.nn.functional.cosine_similarity(start, end, dim=1)[:, None].clamp(-1, 1)
+    angle = torch.acos(cosine).clamp(min=1e-4)
+    return (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
+
+
+def load(run: str | Path | Run, at: int | None = None) -> Model:
+    """The trained generator of `run` (a folder, a name, "last"), of its newest checkpoint or the one at clock `at`.
+
+    Raises:
+        CardiganError: no such run, no checkpoint, or a damaged one.
+    """
+    return Model(run if isinstance(run, Run) else open_run(run), at)
+
+
+def write_samples(model: Model, samples: Tensor, out: Path) -> list[Path]:
+    """Write samples to `out`: one rendered file if it has an ending (.png, .gif), else one file each in that folder.
+
+    Raises:
+        CardiganError: an ending that this kind of sample cannot be written as, or a place that cannot be written.
+    """
+    try:
+        if not out.suffix:
+            return list(_write_each(model, samples, out))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        model.codec.write(samples[0], out) if len(samples) == 1 else model.codec.render(samples, out)
+    except OSError as error:
+        raise CardiganError(f"{out} cannot be written: {error.strerror or error}") from None
+    except ValueError as error:
+        raise CardiganError(f"{out}: {error}") from None
+    return [out]
+
+
+def _write_each(model: Model, samples: Tensor, folder: Path) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, sample in enumerate(samples):
+        path = folder / f"{index:05d}{model.codec.extension}"
+        model.codec.write(sample, path)
+        yield path
+
+
+def _checkpoint_of(run: Run, at: int | None) -> Path:
+    clocks = run.clocks()
+    if not clocks:
+        raise CardiganError(f"{run.folder} has no checkpoint yet; train it: cardigan resume {run.folder}")
+    if at is not None and at not in clocks:
+        raise CardiganError(f"{run.folder} has no checkpoint at {at}; there are: {', '.join(map(str, clocks))}")
+    return run.checkpoint_folder / checkpoint.name_of(clocks[-1] if at is None else at)

@@ -1,0 +1,1 @@
+"""Parts that families of networks share, one idea each."""

@@ -1,0 +1,83 @@
+"""Normalisation of activations, class-conditional where labels are given."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Kind = Literal["none", "batch", "layer"]
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation (Ioffe & Szegedy, 2015) of (N, C) or (N, C, H, W).
+
+    The one batch normalisation of the package: its statistics are those of this process's share of the batch. A lone
+    value per channel has no variance, where torch refuses; it is normalised by the running statistics instead, so that
+    a batch of one trains.
+
+    Args:
+        channels: C.
+        affine: whether gain and bias are learned here.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, affine: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, ...) -> (N, C, ...); updates the running statistics, momentum 0.1, while training."""
+        own = self.training and x.numel() > x.shape[1]
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, own, 0.1, 1e-5)
+
+
+def _layer_norm(channels: int, affine: bool) -> nn.Module:
+    # Over channels and pixels together, one gain per channel: what WGAN-GP calls layer normalisation of pictures.
+    return nn.GroupNorm(1, channels, affine=affine)
+
+
+KINDS: dict[Kind, Callable[[int, bool], nn.Module]] = {
+    "none": lambda channels, affine: nn.Identity(),
+    "batch": BatchNorm,
+    "layer": _layer_norm,
+}
+"""Kind of normalisation -> its constructor, of channels and whether gain and bias are learned within."""
+
+
+class Normalisation(nn.Module):
+    """Normalisation of one `kind`; with classes, gain and bias are those of each sample's class.
+
+    Class-conditional gains and biases: Dumoulin et al., 2017 (arXiv:1610.07629); Miyato & Koyama, 2018
+    (arXiv:1802.05637). "none" is the identity, and then knows nothing of labels.
+
+    Args:
+        kind: "none", "batch" or "layer".
+        channels: C.
+        classes: number of classes; 0: one gain and bias for all samples.
+    """
+
+    def __init__(self, kind: Kind, channels: int, classes: int = 0) -> None:
+        super().__init__()
+        conditional = classes > 0 and kind != "none"
+        self.norm = KINDS[kind](channels, not conditional)
+        self.gain = nn.Embedding(classes, channels) if conditional else None
+        self.shift = nn.Embedding(classes, channels) if conditional else None
+        if self.gain is not None and self.shift is not None:
+            nn.init.ones_(self.gain.weight)
+            nn.init.zeros_(self.shift.weight)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(N, C, ...) and, where conditional, (N,) labels -> (N, C, ...)."""
+        x = self.norm(x)
+        if self.gain is None or self.shift is None:
+            return x
+        shape = (*x.shape[:2], *[1] * (x.dim() - 2))
+        # In the precision of x: a bf16 network must not be widened by its float32 gains.
+        return x * self.gain(labels).to(x.dtype).view(shape) + self.shift(labels).to(x.dtype).view(shape)

@@ -1,0 +1,261 @@
+"""Checkpoints: safetensors and JSON in a folder that appears whole or not at all.
+
+    checkpoints/000200000/
+        players.safetensors  average.safetensors  optimizers.safetensors  random.safetensors   tensors
+        state.json                          clock, counters, the game's state; sha256 of the other files; written last
+
+A checkpoint is written to a temporary name, synchronised to disk, then renamed. safetensors notices a truncated file
+but not a flipped bit, hence the hashes. Nothing in it is code, and loading it executes none.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cardigan.errors import CardiganError
+from cardigan.training.loop import Loop
+
+STATE = "state.json"
+KEEP_LAST = 3
+
+
+class DamagedCheckpoint(CardiganError):
+    """A checkpoint that is truncated or altered; the message names the file."""
+
+
+def save_checkpoint(loop: Loop, folder: Path, **extra: Any) -> Path:
+    """Write the whole state of `loop` as a checkpoint under `folder`; `extra` JSON values go into state.json.
+
+    Raises:
+        CardiganError: no space left or no right to write; what was there before is untouched.
+    """
+    target = folder / name_of(loop.clock)
+    tensors, state = capture(loop)
+    return write_folder(target, tensors, {**state, **extra})
+
+
+def capture(loop: Loop) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """The state of `loop` as tensors by file and name, and JSON values."""
+    moments, numbers = _optimizer_state(loop)
+    game_state = loop.game.state_dict()
+    game_tensors = {name: value for name, value in game_state.items() if isinstance(value, Tensor)}
+    random_tensors, random_numbers = _random_state()
+    tensors = {
+        "players": _named_state(loop.game.players),
+        "average": _named_state(loop.average.players),
+        "optimizers": moments,
+        "random": random_tensors,
+        "game": game_tensors,
+    }
+    state = {
+        "clock": loop.clock,
+        "rounds": loop.rounds,
+        "counts": dict(loop.counts),
+        "optimizers": numbers,
+        "random": random_numbers,
+        "game": {name: value for name, value in game_state.items() if name not in game_tensors},
+    }
+    return {name: group for name, group in tensors.items() if group}, state
+
+
+def load_checkpoint(loop: Loop, path: Path) -> dict[str, Any]:
+    """Put the state saved at `path` into `loop`; returns what state.json says.
+
+    Raises:
+        DamagedCheckpoint: a file is missing, truncated or altered.
+    """
+    state = verify(path)
+    tensors = {name: read_tensors(path, name) for name in state["files"]}
+    _load_named(loop.game.players, tensors["players.safetensors"], path)
+    _load_named(loop.average.players, tensors.get("average.safetensors", {}), path)
+    _load_optimizers(loop, tensors.get("optimizers.safetensors", {}), state["optimizers"])
+    loop.game.load_state_dict({**state["game"], **tensors.get("game.safetensors", {})})
+    loop.clock, loop.rounds, loop.counts = state["clock"], state["rounds"], Counter(state["counts"])
+    _restore_random(tensors["random.safetensors"], state["random"])
+    return state
+
+
+def load_modules(modules: Mapping[str, nn.Module], path: Path, group: str) -> None:
+    """Put the weights in `group` ("players", "average") of the checkpoint at `path` into `modules`, by player.
+
+    Raises:
+        DamagedCheckpoint: a file is missing, truncated or altered.
+    """
+    verify(path)
+    _load_named(modules, read_tensors(path, f"{group}.safetensors"), path)
+
+
+def name_of(clock: int) -> str:
+    """Folder name of the checkpoint at `clock`; names sort like the clock."""
+    return f"{clock:09d}"
+
+
+def clocks(folder: Path) -> list[int]:
+    """Clocks of the checkpoints under `folder`, oldest first; unfinished ones do not count."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def verify(path: Path) -> dict[str, Any]:
+    """What state.json at `path` says, when every file has the hash written there.
+
+    Raises:
+        DamagedCheckpoint: a file is missing, truncated or altered.
+    """
+    try:
+        state = json.loads((path / STATE).read_text("utf-8"))
+        files = dict(state["files"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise DamagedCheckpoint(f"{path / STATE} is missing or damaged") from None
+    for name, digest in files.items():
+        if Path(name).name != name or not (path / name).is_file():
+            raise DamagedCheckpoint(f"{path / name} is missing")
+        if _sha256(path / name) != digest:
+            raise DamagedCheckpoint(f"{path / name} is damaged: its sha256 is not the one written in {STATE}")
+    return dict(state)
+
+
+def read_tensors(path: Path, name: str) -> dict[str, Tensor]:
+    """The tensors in the file `name` of the checkpoint at `path`.
+
+    Raises:
+        DamagedCheckpoint: it is not a safetensors file (such as a pickle under another name).
+    """
+    try:
+        return load_file(path / name)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise DamagedCheckpoint(f"{path / name} is not a sound safetensors file: {error}") from None
+
+
+def write_folder(target: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
+    """Write tensors by file and JSON `state` as the folder `target`, whole or not at all.
+
+    Raises:
+        CardiganError: no space left, or no right to write.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        for name, group in tensors.items():
+            save_file({key: value.contiguous() for key, value in group.items()}, temporary / f"{name}.safetensors")
+        hashes = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+        (temporary / STATE).write_text(json.dumps({**state, "files": hashes}, indent=1), "utf-8")
+        for path in (*temporary.iterdir(), temporary):
+            _synchronise(path)
+        if target.exists():
+            target.rename(temporary.with_suffix(".old"))
+        temporary.rename(target)
+        _synchronise(target.parent)
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise CardiganError(f"{target}: the checkpoint could not be written: {reason}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary.with_suffix(".old"), ignore_errors=True)
+    return target
+
+
+def kept(all_clocks: Iterable[int], best: int | None = None) -> set[int]:
+    """Which of `all_clocks` stay: the last three, the best, and the first in each doubling of the clock."""
+    ordered = sorted(all_clocks)
+    history = {}
+    for clock in ordered:
+        history.setdefault(clock.bit_length(), clock)
+    return {*ordered[-KEEP_LAST:], *history.values()} | ({best} if best in ordered else set())  # type: ignore[arg-type]
+
+
+def prune(folder: Path, best: int | None = None) -> None:
+    """Remove the checkpoints that are not to be kept, and what a killed process left half-written."""
+    staying = kept(clocks(folder), best)
+    for clock in clocks(folder):
+        if clock not in staying:
+            shutil.rmtree(folder / name_of(clock), ignore_errors=True)
+    for leftover in (*folder.glob(".*.tmp"), *folder.glob(".*.old")):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _named_state(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    return {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
+
+
+def _load_named(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor], path: Path) -> None:
+    for name, module in modules.items():
+        mine = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+        try:
+            module.load_state_dict(mine)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DamagedCheckpoint(f"{path}: its weights do not fit the recipe's networks: {reason}") from None
+
+
+def _optimizer_state(loop: Loop) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    moments: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for player, optimizer in loop.optimizers.items():
+        for index, parameter in enumerate(loop.parameters[player]):
+            for name, value in optimizer.state.get(parameter, {}).items():
+                key = f"{player}.{index}.{name}"
+                (moments if isinstance(value, Tensor) else numbers)[key] = value
+    return moments, numbers
+
+
+def _load_optimizers(loop: Loop, moments: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+    for optimizer in loop.optimizers.values():
+        optimizer.state.clear()
+    for key, value in {**moments, **numbers}.items():
+        player, index, name = key.split(".", 2)
+        parameter = loop.parameters[player][int(index)]
+        state = loop.optimizers[player].state[parameter]
+        state[name] = _like(parameter, value) if isinstance(value, Tensor) else value
+
+
+def _like(parameter: Tensor, saved: Tensor) -> Tensor:
+    """`saved` with the strides of `parameter`: fused steps on differing strides are silently wrong."""
+    if saved.shape == parameter.shape and saved.dim():
+        return torch.empty_like(parameter, dtype=saved.dtype, requires_grad=False).copy_(saved)
+    return saved.to(parameter.device) if saved.dim() else saved.clone()
+
+
+def _random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Global generators: the loop draws from none of them, but a network of the user's own may."""
+    tensors = {"torch": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        tensors["cuda"] = torch.cuda.get_rng_state()
+    name, keys, *rest = np.random.get_state(legacy=True)
+    return tensors, {"python": random.getstate(), "numpy": [name, [int(key) for key in keys], *rest]}
+
+
+def _restore_random(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+    torch.set_rng_state(tensors["torch"])
+    if "cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["cuda"])
+    version, internal, following = numbers["python"]
+    random.setstate((version, tuple(internal), following))
+    name, keys, *rest = numbers["numpy"]
+    np.random.set_state((name, np.array(keys, np.uint32), *rest))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _synchronise(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,224 @@
+"""What the engine chooses by itself: precision, memory layout, matmul backend, threads, fused optimizer.
+
+The choice is made by a short probe on a throw-away copy of the players, recorded in the run and taken over on resume:
+equal seed and equal choice give equal bits.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import Any, Literal, cast
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import DoublePrecision, MixedPrecision, Precision
+
+from cardigan.errors import CardiganError
+from cardigan.training.settings import Engine
+
+EXACT = 1e-5
+"""Largest relative error of a matrix product that still counts as fp32."""
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """What the engine settled on; see the fields of `Engine`."""
+
+    precision: Literal["fp32", "bf16", "fp16", "fp64"] = "fp32"
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    matmul: Literal["highest", "high", "medium"] = "highest"
+    threads: int = 1
+    fused: bool = True
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of weights and samples."""
+        return torch.float64 if self.precision == "fp64" else torch.float32
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """Of networks and samples with height and width."""
+        return torch.channels_last if self.memory_format == "channels_last" else torch.contiguous_format
+
+    def describe(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.precision}, {self.memory_format.replace('_', ' ')}, matmul {self.matmul}, "
+            f"{self.threads} thread{'s' if self.threads > 1 else ''}{', fused optimizer' if self.fused else ''}"
+        )
+
+    def apply(self) -> None:
+        """Set the process-wide switches."""
+        torch.set_num_threads(self.threads)
+        torch.set_float32_matmul_precision(self.matmul)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def precision_plugin(choice: EngineChoice) -> Precision:
+    """Fabric's handling of autocast, backward and loss scaling for `choice`."""
+    if choice.precision == "bf16":
+        return MixedPrecision("bf16-mixed", "cuda" if torch.cuda.is_available() else "cpu")
+    if choice.precision == "fp16":
+        return MixedPrecision("16-mixed", "cuda")
+    return DoublePrecision() if choice.precision == "fp64" else Precision()
+
+
+def start_fabric(engine: Engine) -> Fabric:
+    """Launch the processes that `engine` asks for (torchrun's and SLURM's environments are honoured by Fabric).
+
+    Raises:
+        CardiganError: a device that is not there, or a precision that it cannot do.
+    """
+    cuda = torch.cuda.is_available() if engine.device == "auto" else engine.device == "cuda"
+    if cuda and not torch.cuda.is_available():
+        raise CardiganError("engine.device: no CUDA device is available here; allowed: auto, cpu")
+    if engine.precision == "fp16" and not cuda:
+        raise CardiganError("engine.precision: fp16 needs a CUDA device; allowed here: auto, fp32, bf16, fp64")
+    many = engine.devices * engine.nodes > 1 or "TORCHELASTIC_RUN_ID" in os.environ
+    fabric = Fabric(
+        accelerator="cuda" if cuda else "cpu",
+        devices=engine.devices,
+        num_nodes=engine.nodes,
+        strategy="ddp" if many else "auto",
+    )
+    fabric.launch()
+    return fabric
+
+
+def choose(engine: Engine, play: Callable[[EngineChoice], Callable[[], None]], fabric: Fabric) -> EngineChoice:
+    """Settle every field that is "auto": by measuring rounds where the answer depends on network and machine.
+
+    Args:
+        play: given a choice, builds a throw-away loop and returns what plays one round of it.
+    """
+    choice = _first_choice(engine, fabric)
+    if fabric.world_size == 1:
+        for field, values in _open_questions(engine, choice).items():
+            choice = _fastest([replace(choice, **{field: value}) for value in values], play)
+    return choice
+
+
+def _first_choice(engine: Engine, fabric: Fabric) -> EngineChoice:
+    cuda = fabric.device.type == "cuda"
+    threads = _cores() // fabric.world_size or 1
+    precision = engine.precision if engine.precision != "auto" else "fp32"
+    memory_format = engine.memory_format if engine.memory_format != "auto" else "contiguous"
+    torch.set_num_threads(threads if engine.threads == "auto" else engine.threads)
+    return EngineChoice(
+        precision=precision,
+        memory_format=memory_format,
+        matmul=fastest_exact_matmul() if engine.matmul == "auto" and not cuda else _matmul(engine),
+        threads=threads if engine.threads == "auto" else engine.threads,
+        fused=engine.fused if engine.fused != "auto" else precision != "fp16",
+    )
+
+
+def _matmul(engine: Engine) -> Literal["highest", "high", "medium"]:
+    return "high" if engine.matmul == "auto" else engine.matmul
+
+
+def _open_questions(engine: Engine, choice: EngineChoice) -> dict[str, list[Any]]:
+    """Field -> values to be measured, in the order in which they are settled."""
+    questions: dict[str, list[Any]] = {}
+    if engine.precision == "auto":
+        questions["precision"] = ["fp32", "bf16"]
+    if engine.memory_format == "auto":
+        questions["memory_format"] = ["contiguous", "channels_last"]
+    if engine.threads == "auto" and choice.threads > 1:
+        questions["threads"] = [choice.threads, 1]
+    return questions
+
+
+def _fastest(choices: list[EngineChoice], play: Callable[[EngineChoice], Callable[[], None]]) -> EngineChoice:
+    """The choice whose rounds are shortest; a later one must beat an earlier one by a tenth, so that noise decides less."""
+    rounds = []
+    for choice in choices:
+        with applied(choice):
+            play_round = play(choice)
+            play_round()
+            rounds.append(play_round)
+    times = _interleaved_times(choices, rounds)
+    best = 0
+    for index in range(1, len(choices)):
+        if times[index] < 0.9 * times[best]:
+            best = index
+    return choices[best]
+
+
+def _interleaved_times(choices: list[EngineChoice], rounds: list[Callable[[], None]]) -> list[float]:
+    """Median seconds of a round under each choice, taken in turn so that a busy machine hits all alike."""
+    times: list[list[float]] = [[] for _ in choices]
+    began = time.perf_counter()
+    while len(times[0]) < 3 or (len(times[0]) < 15 and time.perf_counter() - began < 1.0):
+        for taken, choice, play_round in zip(times, choices, rounds, strict=True):
+            with applied(choice):
+                start = time.perf_counter()
+                play_round()
+                _wait()
+                taken.append(time.perf_counter() - start)
+    return [median(each) for each in times]
+
+
+@contextmanager
+def applied(choice: EngineChoice) -> Iterator[None]:
+    """The process-wide switches of `choice`, and back to what was."""
+    threads, matmul = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    choice.apply()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(matmul)
+
+
+def fastest_exact_matmul() -> Literal["highest", "high", "medium"]:
+    """The fp32 matmul backend that is fastest here among those with a relative error below `EXACT`.
+
+    "medium" sends fp32 products to oneDNN: about twice as fast on AMD at full accuracy, true bf16 on CPUs with AMX.
+    """
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(512, 512, generator=generator) for _ in range(2))
+    exact = left.double() @ right.double()
+    before, times = torch.get_float32_matmul_precision(), dict[str, float]()
+    for name in ("highest", "medium"):
+        torch.set_float32_matmul_precision(name)
+        error = ((left @ right).double() - exact).norm() / exact.norm()
+        if error < EXACT:
+            times[name] = median(_seconds(lambda: left @ right) for _ in range(7))
+    torch.set_float32_matmul_precision(before)
+    faster = times.get("medium", float("inf")) < 0.9 * times["highest"]
+    return cast(Literal["highest", "medium"], "medium" if faster else "highest")
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def environment() -> dict[str, Any]:
+    """What bits depend on beyond the recipe: versions and the machine's instruction set."""
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }

@@ -1,0 +1,119 @@
+"""Optimizers as a recipe names them, and their rates over the clock."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from torch import nn
+
+from cardigan.settings import Count, Settings, parse_count
+
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Clock = Annotated[NonNegativeInt, BeforeValidator(parse_count)]
+"""A time on the clock, in real samples drawn; 0 is the start."""
+
+
+class Optimizer(Settings, ABC):
+    """How a player's weights follow its gradient."""
+
+    kind: str
+    rate: PositiveFloat = 2e-4
+    """Learning rate."""
+    weight_decay: NonNegativeFloat = 0.0
+
+    @abstractmethod
+    def build(self, parameters: Iterable[nn.Parameter], rate: float, fused: bool) -> torch.optim.Optimizer:
+        """The optimizer of one player; `fused` where the kernel exists."""
+
+
+class Adam(Optimizer):
+    """Kingma & Ba, 2015."""
+
+    kind: Literal["adam"] = "adam"
+    betas: tuple[Beta, Beta] = (0.5, 0.999)
+    """Decay rates of the two moments; DCGAN's 0.5 by default."""
+    eps: PositiveFloat = 1e-8
+
+    def build(self, parameters: Iterable[nn.Parameter], rate: float, fused: bool) -> torch.optim.Optimizer:
+        """See `Optimizer.build`."""
+        return torch.optim.Adam(
+            parameters, lr=rate, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, fused=fused
+        )
+
+
+class AdamW(Adam):
+    """Loshchilov & Hutter, 2019: weight decay apart from the gradient."""
+
+    kind: Literal["adamw"] = "adamw"  # type: ignore[assignment]
+
+    def build(self, parameters: Iterable[nn.Parameter], rate: float, fused: bool) -> torch.optim.Optimizer:
+        """See `Optimizer.build`."""
+        return torch.optim.AdamW(
+            parameters, lr=rate, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, fused=fused
+        )
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum if asked."""
+
+    kind: Literal["sgd"] = "sgd"
+    momentum: Beta = 0.0
+
+    def build(self, parameters: Iterable[nn.Parameter], rate: float, fused: bool) -> torch.optim.Optimizer:
+        """See `Optimizer.build`."""
+        return torch.optim.SGD(
+            parameters, lr=rate, momentum=self.momentum, weight_decay=self.weight_decay, fused=fused
+        )
+
+
+class RMSprop(Optimizer):
+    """Tieleman & Hinton, 2012; the optimizer of the WGAN paper. Has no fused kernel."""
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    rate: PositiveFloat = 5e-5
+    alpha: Beta = 0.99
+    """Decay rate of the squared gradient's mean."""
+    eps: PositiveFloat = 1e-8
+
+    def build(self, parameters: Iterable[nn.Parameter], rate: float, fused: bool) -> torch.optim.Optimizer:
+        """See `Optimizer.build`."""
+        return torch.optim.RMSprop(
+            parameters, lr=rate, alpha=self.alpha, eps=self.eps, weight_decay=self.weight_decay, foreach=True
+        )
+
+
+OPTIMIZERS = {
+    "adam": "cardigan.training.optimizers:Adam",
+    "adamw": "cardigan.training.optimizers:AdamW",
+    "sgd": "cardigan.training.optimizers:SGD",
+    "rmsprop": "cardigan.training.optimizers:RMSprop",
+}
+"""Optimizers a recipe may name: tag -> settings class."""
+
+
+class Schedule(Settings):
+    """Rates over the clock: a linear warm-up, then constant, then a decay between two times."""
+
+    warmup: Clock = 0
+    """Samples over which the rates rise from 0."""
+    decay_start: Clock = 0
+    """Samples drawn when the decay begins."""
+    decay_end: Count | None = None
+    """Samples drawn when the decay is complete; null: no decay."""
+    shape: Literal["linear", "cosine"] = "linear"
+    final: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the rate that is left when the decay is complete."""
+
+    def factor(self, clock: int) -> float:
+        """What the rates are multiplied by when `clock` samples have been drawn."""
+        warm = min(1.0, (clock + 1) / self.warmup) if self.warmup else 1.0
+        if self.decay_end is None:
+            return warm
+        span = max(1, self.decay_end - self.decay_start)
+        done = min(1.0, max(0.0, (clock - self.decay_start) / span))
+        left = (1 + math.cos(math.pi * done)) / 2 if self.shape == "cosine" else 1 - done
+        return warm * (self.final + (1 - self.final) * left)

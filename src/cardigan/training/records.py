@@ -1,0 +1,145 @@
+"""What a run writes down while it trains: scalars, TensorBoard events, sample grids, checkpoints, curves."""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cardigan.data.base import Codec
+from cardigan.errors import CardiganError
+from cardigan.randomness import Random
+from cardigan.run import Run, write_text
+from cardigan.training import checkpoint
+from cardigan.training.loop import Loop
+
+GROWTH = 1.5
+"""Each sample grid comes this many times later than the one before."""
+
+
+class TrainingFailedError(CardiganError):
+    """Training cannot go on; the message says why, and which checkpoint is still good."""
+
+
+class Recorder:
+    """Writes the records of one run; what is not due costs nothing."""
+
+    def __init__(self, run: Run, loop: Loop, codec: Codec) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.run, self.loop, self.codec = run, loop, codec
+        self.settings = loop.recipe.records
+        self.events = SummaryWriter(str(run.folder / "events"), purge_step=loop.clock)
+        self.showcase = self._showcase()
+        self.next_grid = next_mark(loop.clock, self.settings.first_grid)
+
+    def scalars(self, minutes: float) -> dict[str, float]:
+        """Write the means since the last line; returns them.
+
+        Raises:
+            TrainingFailedError: one of them is not finite.
+        """
+        means = self.loop.meter.read()
+        clock = self.loop.clock
+        row = {"samples": clock, "minutes": round(minutes, 4), **means}
+        with self.run.scalars_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        for name, value in means.items():
+            self.events.add_scalar(name, value, clock)
+        broken = [name for name, value in means.items() if not math.isfinite(value)]
+        if broken:
+            raise TrainingFailedError(self._obituary(broken[0]))
+        return means
+
+    def grid(self) -> Path:
+        """Render the averaged generator's samples of the fixed latents."""
+        self.run.sample_folder.mkdir(exist_ok=True)
+        path = self.run.sample_folder / f"{checkpoint.name_of(self.loop.clock)}{self.codec.extension}"
+        with torch.no_grad(), self.loop.precision.forward_context():
+            samples = self.loop.game.show(self.loop.average.players, **self.showcase)
+        self.codec.render(samples.float().cpu(), path)
+        self.next_grid = next_mark(self.loop.clock, self.settings.first_grid)
+        return path
+
+    def checkpoint(self, minutes: float) -> Path:
+        """Save everything that decides the trajectory; older checkpoints are thinned out."""
+        path = checkpoint.save_checkpoint(self.loop, self.run.checkpoint_folder, minutes=minutes)
+        checkpoint.prune(self.run.checkpoint_folder)
+        self.events.flush()
+        return path
+
+    def close(self) -> None:
+        """Finish the event file and draw the curves."""
+        self.events.close()
+        draw_curves(self.run.scalars(), self.run.folder / "curves.png")
+
+    def _showcase(self) -> dict[str, Tensor]:
+        random = Random(self.loop.recipe.training.seed, "showcase")
+        inputs = self.loop.game.showcase(self.settings.grid, random)
+        return {
+            name: value.to(self.loop.fabric.device, self.loop.choice.dtype if value.is_floating_point() else None)
+            for name, value in inputs.items()
+        }
+
+    def _obituary(self, name: str) -> str:
+        good = self.run.clocks()
+        kept = f"the checkpoint at {good[-1]:,} samples is kept" if good else "there is no checkpoint yet"
+        return (
+            f"{self.run.folder}: {name} is no longer a finite number at {self.loop.clock:,} samples ({kept}); "
+            "lower training.optimizer.rate, or add a penalty"
+        )
+
+
+def next_mark(clock: int, first: int) -> int:
+    """The first of `first`, first x GROWTH, first x GROWTH^2, ... that lies after `clock`."""
+    mark = float(first)
+    while round(mark) <= clock:
+        mark *= GROWTH
+    return round(mark)
+
+
+def crossed(before: int, after: int, interval: int) -> bool:
+    """Whether a multiple of `interval` lies in (before, after]."""
+    return after // interval > before // interval
+
+
+def cut(run: Run, clock: int) -> None:
+    """Remove the records past `clock`: scalars and grids of a stretch that will be trained again.
+
+    Later checkpoints, if there are any, are put aside rather than removed.
+    """
+    rows = [row for row in run.scalars() if row["samples"] <= clock]
+    write_text(run.scalars_file, "".join(json.dumps(row) + "\n" for row in rows))
+    for path in run.sample_folder.glob("[0-9]*") if run.sample_folder.is_dir() else ():
+        if int(path.stem) > clock:
+            path.unlink()
+    for later in (each for each in run.clocks() if each > clock):
+        aside = run.checkpoint_folder / "put-aside"
+        aside.mkdir(exist_ok=True)
+        shutil.rmtree(aside / checkpoint.name_of(later), ignore_errors=True)
+        (run.checkpoint_folder / checkpoint.name_of(later)).rename(aside / checkpoint.name_of(later))
+
+
+def draw_curves(rows: list[Mapping[str, Any]], path: Path) -> None:
+    """All scalars over the clock, one panel each turn's losses and one each other group, as a PNG."""
+    from matplotlib.figure import Figure
+
+    names = sorted({name for row in rows for name in row if name not in ("samples", "minutes")})
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.partition("/")[0], []).append(name)
+    if not groups:
+        return
+    figure = Figure(figsize=(9, 2.6 * len(groups)), layout="constrained")
+    for axes, (group, members) in zip(figure.subplots(len(groups), squeeze=False)[:, 0], groups.items(), strict=True):
+        for name in members:
+            points = [(row["samples"], row[name]) for row in rows if name in row]
+            axes.plot(*zip(*points, strict=True), label=name.partition("/")[2], linewidth=1)
+        axes.set(title=group, xlabel="samples drawn")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small", ncols=2)
+    figure.savefig(path, dpi=100)

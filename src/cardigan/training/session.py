@@ -1,0 +1,265 @@
+"""A run from its first step to its last: starting, watching the budget and the signals, recording, resuming."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from cardigan.data.base import Dataset
+from cardigan.data.codec import save_codec
+from cardigan.errors import CardiganError
+from cardigan.recipe import Recipe, load_recipe
+from cardigan.run import Run, check_out, create_run, open_run, write_text
+from cardigan.training import checkpoint
+from cardigan.training.engine import EngineChoice, choose, environment, start_fabric
+from cardigan.training.loop import Loop
+from cardigan.training.progress import Progress, Silent
+from cardigan.training.records import Recorder, crossed, cut
+
+MAY_CHANGE = ("training.samples", "training.minutes", "records.")
+"""Keys that may differ on resume: they do not touch the trajectory."""
+
+
+class Interrupted(Exception):  # noqa: N818 - an event, not an error
+    """Training was stopped by a signal after a checkpoint was written; `number` is the signal."""
+
+    def __init__(self, run: Run, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.run, self.number = run, number
+
+
+def train(
+    recipe: str | Path | Recipe,
+    overrides: Iterable[str] = (),
+    *,
+    data: str | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Train `recipe` (a shipped name, a YAML file, a `Recipe`) into a new run folder.
+
+    Args:
+        overrides: such as "training.samples=200k".
+        data: replaces the recipe's data source.
+        out: the run folder; by default runs/RECIPE-0001 and so on.
+        progress: told what happens; silent by default.
+
+    Raises:
+        CardiganError: in one line, what is wrong with recipe, data or folder.
+        Interrupted: SIGINT or SIGTERM came; a checkpoint was written.
+    """
+    loaded = load_recipe(recipe, overrides, data)
+    check_out(out)
+    fabric = start_fabric(loaded.engine)
+    progress = (progress or Silent()) if fabric.is_global_zero else Silent()
+    dataset = _load_data(loaded, fabric)
+    choice = choose(loaded.engine, _rehearsal(loaded, dataset, fabric), fabric)
+    choice.apply()
+    loop = Loop(loaded, dataset, choice, fabric)
+    run = fabric.broadcast(create_run(loaded, out) if fabric.is_global_zero else None)
+    if fabric.is_global_zero:
+        _write_environment(run, choice, dataset)
+        save_codec(dataset.codec, dataset.form, run.codec_folder)
+    progress.started(run, loaded, dataset, choice)
+    return _play(run, loop, 0.0, progress)
+
+
+def resume(
+    run: str | Path | Run,
+    overrides: Iterable[str] = (),
+    *,
+    at: int | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Continue `run` bit for bit from its newest checkpoint, or the one at clock `at`; from 0 if there is none.
+
+    Args:
+        overrides: of the budget and of the records; everything else is refused by name.
+
+    Raises:
+        CardiganError: a damaged checkpoint (the one before it is offered), data that changed, a key that may not.
+        Interrupted: SIGINT or SIGTERM came; a checkpoint was written.
+    """
+    run = run if isinstance(run, Run) else open_run(run)
+    recipe = _changed(run.recipe, list(overrides))
+    path = _checkpoint_to_resume(run, at)
+    progress = progress or Silent()
+    if at is None and path is not None and _finished(recipe, checkpoint.verify(path)):
+        progress.already_finished(run)
+        return run
+    recorded = run.environment
+    fabric = start_fabric(recipe.engine)
+    progress = progress if fabric.is_global_zero else Silent()
+    dataset = _load_data(recipe, fabric)
+    if dataset.fingerprint != recorded["data"]:
+        raise CardiganError(f"{run.folder}: {recipe.data.source} is no longer the data that this run was trained on")
+    choice = EngineChoice(**recorded["engine"])
+    choice.apply()
+    loop = Loop(recipe, dataset, choice, fabric)
+    with _held(run, fabric):
+        minutes = 0.0 if path is None else checkpoint.load_checkpoint(loop, path)["minutes"]
+        if fabric.is_global_zero:
+            write_text(run.recipe_file, recipe.yaml())
+            cut(run, loop.clock)
+    progress.resumed(run, recipe, choice, loop.clock, _environment_changes(recorded["environment"]))
+    return _play(run, loop, minutes, progress)
+
+
+def _play(run: Run, loop: Loop, minutes: float, progress: Progress) -> Run:
+    """Rounds until the budget is spent or a signal comes; then a checkpoint, whatever the reason."""
+    records, writes = loop.recipe.records, loop.fabric.is_global_zero
+    start = time.monotonic() - 60 * minutes
+    with _held(run, loop.fabric), _signals() as caught, progress:
+        recorder = Recorder(run, loop, loop.dataset.codec) if writes else None
+        if recorder and loop.clock == 0:
+            recorder.grid()
+        while not (over := _over(loop, elapsed := (time.monotonic() - start) / 60, caught)):
+            before = loop.clock
+            loop.round()
+            progress.advance(loop.clock, elapsed)
+            if recorder is None:
+                continue
+            saves = crossed(before, loop.clock, records.checkpoint)
+            if saves or crossed(before, loop.clock, records.scalars):
+                progress.scalars(loop.clock, elapsed, recorder.scalars(elapsed))
+            if loop.clock >= recorder.next_grid:
+                recorder.grid()
+            if saves:
+                recorder.checkpoint(elapsed)
+        if recorder:
+            _finish(recorder, elapsed, progress)
+    if over > 0:
+        raise Interrupted(run, over)
+    progress.finished(run, loop.clock, elapsed)
+    return run
+
+
+def _finish(recorder: Recorder, minutes: float, progress: Progress) -> None:
+    progress.scalars(recorder.loop.clock, minutes, recorder.scalars(minutes))
+    recorder.checkpoint(minutes)
+    recorder.grid()
+    recorder.close()
+
+
+def _over(loop: Loop, minutes: float, caught: list[int]) -> int:
+    """0: go on; -1: the budget is spent; otherwise the number of the signal that came. All processes agree."""
+    training = loop.recipe.training
+    spent = training.samples is not None and loop.clock >= training.samples
+    spent = spent or (training.minutes is not None and minutes >= training.minutes)
+    verdict = caught[0] if caught else -1 if spent else 0
+    return verdict if loop.fabric.world_size == 1 else _agree(loop.fabric, verdict)
+
+
+def _agree(fabric: Fabric, verdict: int) -> int:
+    """The largest signal number over all processes; failing that, what process 0 says of the budget."""
+    import torch
+
+    told = torch.tensor([max(verdict, 0), int(verdict < 0 and fabric.global_rank == 0)], device=fabric.device)
+    reduced = fabric.all_reduce(told, reduce_op="max")
+    assert isinstance(reduced, torch.Tensor)
+    caught, spent = reduced.tolist()
+    return int(caught) or -int(spent)
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """SIGINT and SIGTERM are noted in the list; a second one acts as usual."""
+    caught: list[int] = []
+    before: dict[int, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        signal.signal(number, before[number])
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, note)
+    except ValueError:  # not in the main thread: whoever runs us handles signals
+        pass
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _held(run: Run, fabric: Fabric) -> Iterator[None]:
+    if not fabric.is_global_zero:
+        yield
+        return
+    with run.locked():
+        yield
+
+
+def _load_data(recipe: Recipe, fabric: Fabric) -> Dataset:
+    dataset = recipe.data.load("train", recipe.training.seed)
+    if len(dataset) == 0:
+        raise CardiganError(f"data.source: {recipe.data.source} has no samples to train on")
+    return dataset.to(fabric.device)
+
+
+def _rehearsal(recipe: Recipe, dataset: Dataset, fabric: Fabric) -> Callable[[EngineChoice], Callable[[], None]]:
+    return lambda choice: Loop(recipe, dataset, choice, fabric).round
+
+
+def _write_environment(run: Run, choice: EngineChoice, dataset: Dataset) -> None:
+    from cardigan import __version__
+
+    content = {
+        "cardigan": __version__,
+        "engine": choice.plain(),
+        "environment": environment(),
+        "data": dataset.fingerprint,
+        "form": asdict(dataset.form),
+    }
+    write_text(run.environment_file, json.dumps(content, indent=1))
+
+
+def _environment_changes(recorded: dict[str, Any]) -> list[str]:
+    return [
+        f"{name} was {recorded.get(name)} and is {value} now: the trajectory may differ in its last bits"
+        for name, value in environment().items()
+        if recorded.get(name) != value
+    ]
+
+
+def _changed(recipe: Recipe, overrides: list[str]) -> Recipe:
+    changed = recipe.but(*overrides) if overrides else recipe
+    refused = [key for key in changed.differences(recipe) if not key.startswith(MAY_CHANGE)]
+    if refused:
+        raise CardiganError(
+            f"{refused[0]} may not change on resume; allowed: training.samples, training.minutes, records.* "
+            "(for anything else start a new run)"
+        )
+    return changed
+
+
+def _checkpoint_to_resume(run: Run, at: int | None) -> Path | None:
+    clocks = run.clocks()
+    if at is not None and at not in clocks:
+        raise CardiganError(f"{run.folder} has no checkpoint at {at}; there are: {', '.join(map(str, clocks)) or 'none'}")
+    if not clocks:
+        return None
+    clock = clocks[-1] if at is None else at
+    path = run.checkpoint_folder / checkpoint.name_of(clock)
+    try:
+        checkpoint.verify(path)
+    except checkpoint.DamagedCheckpoint as damage:
+        earlier = [each for each in clocks if each < clock]
+        offer = f"the one before it: cardigan resume {run.folder} --at {earlier[-1]}" if earlier else "there is none before"
+        raise CardiganError(f"{damage}; {offer}") from None
+    return path
+
+
+def _finished(recipe: Recipe, state: dict[str, Any]) -> bool:
+    training = recipe.training
+    by_samples = training.samples is not None and state["clock"] >= training.samples
+    return by_samples or (training.minutes is not None and state["minutes"] >= training.minutes)

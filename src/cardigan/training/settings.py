@@ -1,0 +1,69 @@
+"""How long, with what and on what a recipe trains, and what it records."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from cardigan.settings import Choice, Count, Settings
+from cardigan.training.average import AverageSettings
+from cardigan.training.optimizers import OPTIMIZERS, Adam, Optimizer, Schedule
+
+
+class Training(Settings):
+    """Budget, batch, optimizers. Whichever of the two budgets is spent first ends the run."""
+
+    samples: Count | None = 1_000_000
+    """Budget in real samples drawn, whichever player used them; null: none."""
+    minutes: PositiveFloat | None = None
+    """Budget in minutes of training; null: none."""
+    batch: Annotated[int, Field(ge=1, le=1_000_000)] = 64
+    """Real samples of one turn, over all processes."""
+    accumulate: PositiveInt = 1
+    """Slices a batch is worked off in, one after another, to save memory."""
+    seed: NonNegativeInt = 0
+    """Decides initial weights, the order of the data and every random number."""
+    optimizer: Annotated[Optimizer, Choice("kind", OPTIMIZERS)] = Adam()
+    rates: dict[str, PositiveFloat] = {}
+    """Learning rate by player, where it differs from the optimizer's (two time-scale rule)."""
+    schedule: Schedule = Schedule()
+    average: AverageSettings = AverageSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.samples is None and self.minutes is None:
+            raise ValueError("needs a budget: samples or minutes")
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate ({self.accumulate}) must divide batch ({self.batch})")
+        return self
+
+
+class Engine(Settings):
+    """What trains; "auto" is decided by a short probe at the start and recorded in the run."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Processes per machine, one per device."""
+    nodes: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Machines."""
+    precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
+    """bf16 and fp16 keep weights, losses and penalties in fp32 (autocast); fp16 needs CUDA."""
+    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    matmul: Literal["auto", "highest", "high", "medium"] = "auto"
+    """Backend of fp32 matrix products, torch.set_float32_matmul_precision; auto: the fastest that stays exact."""
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = "auto"
+    """CPU threads per process."""
+    fused: Literal["auto"] | bool = "auto"
+    """One kernel for the whole optimizer step."""
+
+
+class Records(Settings):
+    """What is written while training, at intervals on the clock (in samples)."""
+
+    scalars: Count = 5_000
+    """Between two lines of scalars.jsonl."""
+    checkpoint: Count = 100_000
+    """Between two checkpoints; there is always one at the end."""
+    first_grid: Count = 5_000
+    """The first sample grid after the start; each next one 1.5 times later."""
+    grid: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Samples in the grid."""
