@@ -80,9 +80,9 @@ class InMemory(Dataset):
         return moved
 
     def draw(self, start: int, count: int) -> Batch:
-        """Samples number `start` to `start + count` of the endless shuffled sequence; a function of its arguments alone.
+        """Samples number `start` to `start + count` of the endless shuffled sequence.
 
-        A draw may cross passes and may be larger than the data set.
+        A function of its arguments alone. A draw may cross passes and may be larger than the data set.
         """
         if start < 0 or count < 0:
             raise ValueError(f"cannot draw {count} samples from position {start}")

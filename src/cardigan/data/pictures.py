@@ -132,8 +132,8 @@ class Pictures(Data):
     ) -> str:
         """Blind to where the pictures lie: the same ones from a folder and from a zip are the same data."""
         whole = blake2b(repr((wanted, classes, self.flip)).encode(), digest_size=16)
-        whole.update(digests)
-        whole.update(b"" if labels is None else labels)
+        whole.update(digests.data)
+        whole.update(b"" if labels is None else labels.data)
         return whole.hexdigest()
 
 

@@ -29,7 +29,7 @@ _USUAL = {"ring": 8, "grid": 25, "spiral": 20}
 
 
 def centres(source: str, modes: int) -> Centres:
-    """Where the modes lie: on the unit circle, on a square grid over [-1, 1], or along one and a half turns outwards."""
+    """Where modes lie: on the unit circle, on a square grid over [-1, 1], or along one and a half turns outwards."""
     if source == "grid":
         side = isqrt(modes)
         places = [2 * index / (side - 1) - 1 if side > 1 else 0.0 for index in range(side)]
@@ -50,7 +50,7 @@ class Toy(Data):
     kind: Literal["toy"] = "toy"
     """This kind of data."""
     source: Literal["ring", "grid", "spiral"] = "ring"
-    """ring: modes on the unit circle; grid: on a square grid over [-1, 1]; spiral: along a spiral within the unit circle."""
+    """Where the modes lie: on the unit circle, on a square grid over [-1, 1], or along a spiral within the circle."""
     modes: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Number of Gaussians. None: 8 on the ring, 25 on the grid, 20 on the spiral."""
     spread: Annotated[float, Field(gt=0, le=1)] = 0.02
@@ -75,7 +75,7 @@ class Toy(Data):
             labels,
             form=Form((2,), len(places)),
             codec=PointCodec(classes=tuple(map(str, range(len(places)))), centres=places, spread=self.spread),
-            fingerprint=blake2b(points.numpy(), digest_size=16).hexdigest(),
+            fingerprint=blake2b(points.numpy().data, digest_size=16).hexdigest(),
             seed=seed,
         )
 
@@ -125,10 +125,11 @@ class PointCodec(Codec):
         FigureCanvasAgg(figure)
         axes = figure.add_subplot(aspect="equal", xlim=(-1.5, 1.5), ylim=(-1.5, 1.5))
         if self.centres:
-            axes.scatter(
-                *zip(*self.centres, strict=True), marker="+", s=120, linewidths=1.2, color="tab:red", label="real modes"
-            )
-        axes.scatter(*points.T.numpy(), s=6, alpha=0.5, linewidths=0, color="tab:blue", label="samples")
+            xs, ys = zip(*self.centres, strict=True)
+            axes.scatter(xs, ys, marker="+", s=120, linewidths=1.2, color="tab:red", label="real modes")
+        axes.scatter(
+            points[:, 0].numpy(), points[:, 1].numpy(), s=6, alpha=0.5, linewidths=0, color="tab:blue", label="samples"
+        )
         if self.centres:
             reached = modes_reached(points, self.centres, self.spread)
             axes.set_title(

@@ -3,10 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from cardigan.randomness import Random
@@ -14,12 +14,16 @@ from cardigan.sample import Form
 from cardigan.settings import Settings
 
 Labels = Literal["none", "projection", "auxiliary"]
+Units = Annotated[int, Field(ge=1, le=65536)]
+"""Channels or units of a layer."""
+Depth = Annotated[int, Field(ge=1, le=256)]
+"""Blocks or layers of a network."""
 
 
 class Latent(Settings):
     """The generator's noise."""
 
-    dimension: PositiveInt = 64
+    dimension: Units = 64
     """Numbers in one latent vector."""
     distribution: Literal["normal", "uniform"] = "normal"
     """N(0, 1), or U[-1, 1]."""
@@ -28,9 +32,9 @@ class Latent(Settings):
 class Width(Settings):
     """Width and depth of one player where they differ from the family's."""
 
-    width: PositiveInt | None = None
+    width: Units | None = None
     """Channels (or units) of this player; null: the family's `width`."""
-    depth: PositiveInt | None = None
+    depth: Depth | None = None
     """Blocks (or layers) of this player; null: the family's `depth`."""
 
 
@@ -79,7 +83,8 @@ class Generator(nn.Module, ABC):
 
     def centre(self, labels: Tensor | None = None) -> Tensor:
         """The mean mapped latent, towards which truncation pulls; broadcasts against `map`'s output."""
-        return torch.zeros(1, self.latent.dimension)
+        like = next(self.parameters())
+        return torch.zeros(1, self.latent.dimension, dtype=like.dtype, device=like.device)
 
 
 class Discriminator(nn.Module, ABC):
@@ -94,7 +99,7 @@ class Family(Settings, ABC):
     """A family of networks as a recipe names it: widths and depths of both players, and how to build them."""
 
     family: str
-    width: PositiveInt = 64
+    width: Units = 64
     """Base number of channels (or units) of both players."""
     latent: Latent = Latent()
     generator: Width = Width()
@@ -112,3 +117,8 @@ class Family(Settings, ABC):
 def pick(values: Sequence[int | None]) -> int:
     """The first value that is not None."""
     return next(value for value in values if value is not None)
+
+
+def player_key(player: Literal["generator", "discriminator"], field: str, own: object) -> str:
+    """The dotted key that decides `field` of `player`: the player's `own` if it is set, otherwise the family's."""
+    return f"game.networks.{player}.{field}" if own is not None else f"game.networks.{field}"

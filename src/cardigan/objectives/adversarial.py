@@ -46,7 +46,7 @@ class Objective:
         name: as in recipes.
         discriminator: (real_logits, fake_logits) -> (N,).
         generator: (real_logits, fake_logits) -> (N,).
-        generator_needs_real: whether the generator's loss uses real logits (no gradient flows into them); where it does
+        generator_needs_real: whether the generator's loss uses real logits (no_grad suffices for them); where it does
             not, None may be given for them and their forward pass be spared.
         targeted: the discriminator's loss as a function of its targets too; None where there are no labels to smooth.
         whole_batch: whether a sample's value depends on the rest of the global batch: processes then communicate,

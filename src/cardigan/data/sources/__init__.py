@@ -51,8 +51,8 @@ def _named(name: str) -> Source:
     opener, files = _FORMS[name]
     if not os.environ.get(VARIABLE):
         raise CardiganError(
-            f"data source {name!r} is looked for in the folder that the environment variable {VARIABLE} names, which is "
-            f"not set; set it so that ${VARIABLE}/{name} holds {files}, or give a path"
+            f"data source {name!r} is looked for in the folder that the environment variable {VARIABLE} names, which "
+            f"is not set; set it so that ${VARIABLE}/{name} holds {files}, or give a path"
         )
     folder = Path(os.environ[VARIABLE]) / name
     if not folder.is_dir():

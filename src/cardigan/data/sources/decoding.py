@@ -26,9 +26,9 @@ _ORIENTATION = 0x0112
 
 
 def decode(data: bytes, name: str, background: Background = "white") -> "Image":
-    """The picture in `data`: mode L where it is stored as grey, else RGB; EXIF rotation applied, alpha laid on a colour.
+    """The picture in `data`: mode L where it is stored as grey, else RGB; upright, alpha laid on a colour.
 
-    Of an animation, the first frame.
+    EXIF rotation is applied. Of an animation, the first frame.
 
     Raises:
         UnreadableError: no picture, damaged, truncated, or larger than Pillow's limit on pixels.
@@ -50,7 +50,7 @@ def look(data: bytes, name: str) -> tuple[bool, tuple[int, int]]:
 
 @contextmanager
 def _opened(data: bytes, name: str) -> Iterator["Image"]:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -61,7 +61,7 @@ def _opened(data: bytes, name: str) -> Iterator["Image"]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         limit = Image.MAX_IMAGE_PIXELS
         raise UnreadableError(name, f"may be a decompression bomb: more than {limit:,} pixels") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         what = f"none of {', '.join(FORMATS)}" if data else "the file is empty"
         raise UnreadableError(name, what) from None
     except UnreadableError:

@@ -20,7 +20,7 @@ def digest(pixels: Pixels) -> bytes:
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     content = blake2b(repr(pixels.shape).encode(), digest_size=DIGEST)
-    content.update(np.ascontiguousarray(pixels))
+    content.update(np.ascontiguousarray(pixels).data)
     return content.digest()
 
 

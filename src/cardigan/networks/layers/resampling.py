@@ -8,8 +8,8 @@ from cardigan.networks.layers.precision import no_autocast
 
 # Along one axis, with w the three weights of the 3x3 kernel:
 # copying every pixel twice, then convolving, gives even pixels w0 x[i-1] + (w1+w2) x[i] and odd ones
-# (w0+w1) x[i] + w2 x[i+1]: a transposed convolution of stride 2 with these four weights.
-UP = ((0, 0, 1), (1, 1, 0), (0, 1, 1), (1, 0, 0))
+# (w0+w1) x[i] + w2 x[i+1]: a transposed convolution of stride 2 with (w2, w1+w2, w0+w1, w0).
+UP = ((0, 0, 1), (0, 1, 1), (1, 1, 0), (1, 0, 0))
 # Convolving, then averaging neighbours, is a convolution of stride 2 with (w0, w0+w1, w1+w2, w2) / 2.
 DOWN = ((0.5, 0, 0), (0.5, 0.5, 0), (0, 0.5, 0.5), (0, 0, 0.5))
 
