@@ -95,7 +95,7 @@ class Pictures(Data):
         chosen = self._members(source, split, digests) if own == "train" else np.arange(len(part))
         labels = None if part.labels is None else part.labels[chosen]
         return InMemory(
-            torch.from_numpy(pixels[chosen]),
+            torch.from_numpy(np.ascontiguousarray(pixels[chosen])),
             None if labels is None else torch.from_numpy(labels),
             form=Form(wanted.shape, len(source.classes)),
             codec=PictureCodec(classes=source.classes, channels=wanted.channels, size=wanted.size),

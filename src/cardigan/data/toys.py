@@ -126,7 +126,7 @@ class PointCodec(Codec):
         axes = figure.add_subplot(aspect="equal", xlim=(-1.5, 1.5), ylim=(-1.5, 1.5))
         if self.centres:
             xs, ys = zip(*self.centres, strict=True)
-            axes.scatter(xs, ys, marker="+", s=120, linewidths=1.2, color="tab:red", label="real modes")
+            axes.scatter(xs, ys, marker="+", s=120, linewidths=1.2, color="tab:red", label="real modes", zorder=3)
         axes.scatter(
             points[:, 0].numpy(), points[:, 1].numpy(), s=6, alpha=0.5, linewidths=0, color="tab:blue", label="samples"
         )

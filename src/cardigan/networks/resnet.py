@@ -128,10 +128,12 @@ class UpBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, kind: Kind, classes: int) -> None:
         super().__init__()
         self.first_norm = Normalisation(kind, inputs, classes)
-        self.first = UpConvolution(inputs, outputs)
+        # Every way out of a block leads through a normalisation; the one over the batch takes each channel's constant.
+        bias = kind != "batch"
+        self.first = UpConvolution(inputs, outputs, bias)
         self.second_norm = Normalisation(kind, outputs, classes)
-        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.shortcut = nn.Conv2d(inputs, outputs, 1)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=bias)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=bias)
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """(N, I, H, W) and (N,) labels -> (N, O, 2H, 2W)."""
@@ -156,11 +158,16 @@ class DownBlock(nn.Module):
         super().__init__()
         self.halves, self.opens = halves, opens
         self.first_norm = nn.Identity() if opens else Normalisation(kind, inputs)
-        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        bias = kind != "batch"  # as in UpBlock
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
         self.second_norm = Normalisation(kind, outputs)
-        self.second = DownConvolution(outputs, outputs) if halves else nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.second: nn.Module
+        if halves:
+            self.second = DownConvolution(outputs, outputs, bias)
+        else:
+            self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=bias)
         changes = halves or inputs != outputs
-        self.shortcut = nn.Conv2d(inputs, outputs, 1) if changes else nn.Identity()
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=bias) if changes else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, I, H, W) -> (N, O, H, W), or (N, O, H // 2, W // 2)."""

@@ -37,15 +37,24 @@ def decode(data: bytes, name: str, background: Background = "white") -> "Image":
 
     with _opened(data, name) as image:
         image.load()
-        return _opaque(ImageOps.exif_transpose(image), background)
+        upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
+        return _opaque(upright, background)
 
 
 def look(data: bytes, name: str) -> tuple[bool, tuple[int, int]]:
     """Whether a picture is stored as grey, and its (height, width) once upright; reads the header alone."""
     with _opened(data, name) as image:
         width, height = image.size
-        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-        return image.mode in GREY, (width, height) if turned else (height, width)
+        return image.mode in GREY, (width, height) if _orientation(image) >= 5 else (height, width)
+
+
+def _orientation(image: "Image") -> int:
+    """How the picture lies: 1 upright, 5 to 8 on its side. Damaged EXIF does not spoil a picture."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return 1
+    return value if value in range(1, 9) else 1
 
 
 @contextmanager

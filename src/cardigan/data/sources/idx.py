@@ -39,8 +39,8 @@ def open_idx(name: str, folder: Path) -> Source:
     if ("train", "images") not in files:
         raise CardiganError(f"{shown(folder)}: no train-images-idx3-ubyte.gz in this folder")
     splits: list[Split] = [split for split, kind in files if kind == "images"]
-    labelled = all((split, "labels") in files for split in splits)
-    labels = {split: read_idx(files[split, "labels"], (1,)).astype(np.int64) for split in splits if labelled}
+    labelled = [split for split in splits if (split, "labels") in files and ("train", "labels") in files]
+    labels = {split: read_idx(files[split, "labels"], (1,)).astype(np.int64) for split in labelled}
     parts = {split: partial(_part, files[split, "images"], labels.get(split)) for split in splits}
     return Source(name, parts, number_names(list(labels.values()), shown(folder)) if labelled else ())
 

@@ -35,14 +35,11 @@ def open_parquet(name: str, path: Path) -> Source:
         raise CardiganError(f"{shown(path)}: no train.parquet or train-*.parquet in this folder")
     tables = {split: _Table(tuple(paths)) for split, paths in files.items()}
     classes = tables["train"].classes
-    labelled = all(table.label for table in tables.values())
-    if labelled and not classes:
-        classes = number_names([table.labels() for table in tables.values()], shown(path))
+    if tables["train"].label and not classes:
+        classes = number_names([table.labels() for table in tables.values() if table.label], shown(path))
     # One load may ask for a part twice, to look at it and to read it.
-    parts = {
-        split: cache(lambda table=table: table.read(classes if labelled else ())) for split, table in tables.items()
-    }
-    return Source(name, parts, classes if labelled else ())
+    parts = {split: cache(lambda table=table: table.read(classes)) for split, table in tables.items()}
+    return Source(name, parts, classes)
 
 
 def _files(folder: Path) -> dict[Split, list[Path]]:
@@ -77,7 +74,7 @@ class _Table:
         return Encoded(names, lambda index: _bytes(pictures[index], names[index]), self._checked(classes))
 
     def _checked(self, classes: tuple[str, ...]) -> Labels | None:
-        if not classes:
+        if not classes or not self.label:
             return None
         labels = self.labels()
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardigan.data.sources.decoding import Background, Fit, decode, fitted, look
-from cardigan.data.sources.source import Encoded, Part, Pixels, Source, Stack
+from cardigan.data.sources.source import Encoded, Part, Pixels, Source, Stack, shown
 from cardigan.data.sources.split import digest, digests, pack
 from cardigan.errors import CardiganError
 
@@ -52,7 +52,7 @@ def native_size(source: Source) -> tuple[int, int]:
     """(height, width) of the first picture of the train split, to which all others are then held."""
     part = source.parts["train"]()
     if len(part) == 0:
-        raise CardiganError(f"{source.name}: no pictures in its train split")
+        raise CardiganError(f"{shown(source.name)}: no pictures in its train split")
     if isinstance(part, Stack):
         return part.pixels.shape[1], part.pixels.shape[2]
     return look(part.read(0), part.names[0])[1]

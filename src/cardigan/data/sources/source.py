@@ -92,7 +92,7 @@ def number_names(labels: Sequence[Labels], where: str) -> tuple[str, ...]:
         CardiganError: labels that cannot be class indices.
     """
     together = np.concatenate([np.asarray(each, dtype=np.int64) for each in labels])
-    low, high = int(together.min(initial=0)), int(together.max(initial=0))
+    low, high = (int(together.min()), int(together.max())) if len(together) else (0, 0)
     if low < 0 or high >= max(256, len(together)):
         raise CardiganError(f"{where}: labels run from {low} to {high}; allowed: class indices counted from 0")
     return tuple(str(index) for index in range(high + 1))
