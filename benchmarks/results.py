@@ -9,6 +9,7 @@ cores. Figures go to docs/results/*.json, small sample grids to docs/results/*.p
 import argparse
 import json
 import math
+import os
 import platform
 import subprocess
 import sys
@@ -18,12 +19,12 @@ from typing import Any
 
 import torch
 import yaml
-from classifier import Judge, judge_of
 from PIL import Image
 from torch import Tensor
 
 import cardigan
 from cardigan.data.toys import modes_reached
+from classifier import Judge, judge_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 SAMPLES = 2000
@@ -158,7 +159,8 @@ def cost(run: cardigan.Run) -> dict[str, Any]:
 def machine() -> str:
     model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     name = model[0].partition(":")[2].strip() if model else platform.machine()
-    return f"{torch.get_num_threads()} cores of {name} ({torch.backends.cpu.get_cpu_capability()}), torch {torch.__version__}"
+    cores, instructions = os.cpu_count(), torch.backends.cpu.get_cpu_capability()
+    return f"{cores} cores of {name} ({instructions}), torch {torch.__version__}"
 
 
 def record(name: str, figures: dict[str, Any]) -> None:
@@ -184,7 +186,7 @@ def write_tables() -> None:
 
 def picture_table(seen: dict[str, str]) -> str:
     rows = [
-        "| recipe | samples seen | minutes | classes at 3% or more | rarest class (95% interval) | label obeyed | grid |",
+        "| recipe | samples seen | minutes | classes at 3% or more | rarest class (95%) | label obeyed | grid |",
         "|---|---|---|---|---|---|---|",
     ]
     notes = []
@@ -200,10 +202,14 @@ def picture_table(seen: dict[str, str]) -> str:
     for source, example in (("MNIST", "mnist-dcgan"), ("CIFAR-10", "cifar10-resnet")):
         if figures := recorded(example):
             accuracy = f"judge's accuracy on the test split {figures['judge_accuracy']:.1%}"
-            rows.append(f"| *real {source} test pictures (floor)* | | | {covered(figures['floor_shares'])} of 10 | "
-                        f"{rarest(figures['floor_shares'])} | {accuracy} | |")
-            rows.append(f"| *uniform noise (baseline), {source} judge* | | | {covered(figures['noise_shares'])} of 10 | "
-                        f"{rarest(figures['noise_shares'])} | | |")
+            rows.append(
+                f"| *real {source} test pictures (floor)* | | | {covered(figures['floor_shares'])} of 10 | "
+                f"{rarest(figures['floor_shares'])} | {accuracy} | |"
+            )
+            rows.append(
+                f"| *uniform noise (baseline), {source} judge* | | | {covered(figures['noise_shares'])} of 10 | "
+                f"{rarest(figures['noise_shares'])} | | |"
+            )
     return "\n".join([*rows, "", *notes, ""])
 
 
@@ -225,15 +231,26 @@ def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def toy_table(seen: dict[str, str]) -> str:
-    rows = ["| run | samples seen | minutes | modes | within 3 sd of one | fewest in a mode | seen | plot |", "|---|---|---|---|---|---|---|---|"]
-    for name in TOYS:
-        if figures := recorded(name):
-            rows.append(
-                f"| {name} | {figures['samples']:,} | {figures['minutes']:.1f} | {figures['modes']} of {figures['of']} | "
-                f"{figures['near']:.1%} (real: {figures['floor_near']:.1%}) | {figures['fewest']} "
-                f"(real: {figures['floor_fewest']}) | {' '.join(seen.get(name, '').split())} | ![{name}](results/{name}.png) |"
-            )
+    rows = [
+        "| run | samples seen | minutes | modes | within 3 sd of one | fewest in a mode | seen | plot |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    rows += [toy_row(name, figures, seen) for name in TOYS if (figures := recorded(name))]
     return "\n".join([*rows, ""])
+
+
+def toy_row(name: str, figures: dict[str, Any], seen: dict[str, str]) -> str:
+    cells = (
+        name,
+        f"{figures['samples']:,}",
+        f"{figures['minutes']:.1f}",
+        f"{figures['modes']} of {figures['of']}",
+        f"{figures['near']:.1%} (real: {figures['floor_near']:.1%})",
+        f"{figures['fewest']} (real: {figures['floor_fewest']})",
+        " ".join(seen.get(name, "").split()),
+        f"![{name}](results/{name}.png)",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

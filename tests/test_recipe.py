@@ -38,7 +38,9 @@ def test_every_shipped_recipe_says_what_it_is_in_one_line(name: str) -> None:
 
 
 def test_overrides_reach_any_depth() -> None:
-    recipe = load_recipe("mnist-dcgan", ["training.samples=200k", "game.networks.width=32", "training.optimizer.rate=1e-3"])
+    recipe = load_recipe(
+        "mnist-dcgan", ["training.samples=200k", "game.networks.width=32", "training.optimizer.rate=1e-3"]
+    )
     assert recipe.training.samples == 200_000
     assert recipe.game.networks.width == 32  # type: ignore[attr-defined]
     assert recipe.training.optimizer.rate == 1e-3
@@ -185,10 +187,16 @@ def test_fuzzed_trees(name: str, changes: list[tuple[str, Any]]) -> None:
 
 @pytest.mark.slow
 @FUZZ
-@given(st.sampled_from(EVERY), st.lists(st.one_of(
-    st.text(max_size=40),
-    st.builds("{}={}".format, st.sampled_from(KEYS) | st.text(max_size=20), st.text(max_size=20) | SCALARS),
-), max_size=4))
+@given(
+    st.sampled_from(EVERY),
+    st.lists(
+        st.one_of(
+            st.text(max_size=40),
+            st.builds("{}={}".format, st.sampled_from(KEYS) | st.text(max_size=20), st.text(max_size=20) | SCALARS),
+        ),
+        max_size=4,
+    ),
+)
 def test_fuzzed_overrides(name: str, overrides: list[str]) -> None:
     valid_or_one_line(lambda: load_recipe(name, overrides))
 

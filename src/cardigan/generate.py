@@ -44,9 +44,7 @@ class Model:
         self.generator = generator.eval().requires_grad_(False).to(self.device)
         self.conditional = getattr(run.recipe.game, "labels", "none") != "none"
 
-    def generate(
-        self, n: int = 1, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0
-    ) -> Tensor:
+    def generate(self, n: int = 1, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0) -> Tensor:
         """(n, *form.shape) samples, float32 on the CPU; pictures in [-1, 1].
 
         Args:

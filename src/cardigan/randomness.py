@@ -30,9 +30,7 @@ class Random:
         device: where the numbers are made. CPU and CUDA streams differ from one another.
     """
 
-    def __init__(
-        self, *parts: int | str, shard: int = 0, shards: int = 1, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, *parts: int | str, shard: int = 0, shards: int = 1, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
         self.shard, self.shards = shard, shards
         self.generator = torch.Generator(self.device).manual_seed(derive_seed(*parts))

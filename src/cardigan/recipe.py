@@ -76,9 +76,7 @@ def _contents(source: str | Path) -> list[dict[str, Any]]:
         contents = parents(path.resolve())
         return [*contents, {"name": path.stem} | {key: contents[-1][key] for key in ("name",) if key in contents[-1]}]
     if path.exists():
-        raise CardiganError(
-            f"{source} is data, not a recipe; try: cardigan train pictures --data {source}"
-        )
+        raise CardiganError(f"{source} is data, not a recipe; try: cardigan train pictures --data {source}")
     raise CardiganError(f"unknown recipe {str(source)!r}; {allowed(str(source), shipped())} (or a YAML file)")
 
 
@@ -122,7 +120,7 @@ def _one_budget(content: Mapping[str, Any]) -> Mapping[str, Any]:
     training = content.get("training")
     if not isinstance(training, Mapping) or not any(training.get(key) is not None for key in BUDGETS):
         return content
-    return {**content, "training": {**{key: None for key in BUDGETS}, **training}}
+    return {**content, "training": {**dict.fromkeys(BUDGETS), **training}}
 
 
 def layers(overrides: Iterable[str]) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The run folder: plain files, no pickles; found by path, by name, or as `last`.
 
-    recipe.yaml  environment.json  scalars.jsonl  events/  codec/  checkpoints/  samples/  curves.png
+recipe.yaml  environment.json  scalars.jsonl  events/  codec/  checkpoints/  samples/  curves.png
 """
 
 import contextlib

@@ -133,8 +133,13 @@ def explain(error: ValidationError, root: type[Settings], raw: Any) -> CardiganE
     if first["type"] == "literal_error":
         choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])
         return CardiganError(f"{key}: {shown} is not one of them; {allowed(str(first['input']), choices)}")
-    return CardiganError(_one_line(f"{key}: {message[:1].lower() + message[1:]}, not {shown}"
-                                   if first["type"] != "value_error" else f"{key}: {message}"))
+    return CardiganError(
+        _one_line(
+            f"{key}: {message[:1].lower() + message[1:]}, not {shown}"
+            if first["type"] != "value_error"
+            else f"{key}: {message}"
+        )
+    )
 
 
 def _one_line(text: str) -> str:

@@ -14,7 +14,7 @@ Split = Literal["train", "validation", "test"]
 
 
 class Codec(Settings, ABC):
-    """How samples become files and back: saved as codec/codec.json in the run folder, so that a run can be used alone."""
+    """How samples become files and back; saved as codec/codec.json, so that a run can be used without its data."""
 
     kind: str
     classes: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def draw(self, start: int, count: int) -> Batch:
-        """Samples number `start` to `start + count` of the endless shuffled sequence; a function of its arguments alone.
+        """Samples number `start` to `start + count` of the endless shuffled sequence; a function of these alone.
 
         Every pass over the data is a new permutation derived from (seed, pass), so that the number of samples drawn so
         far is all there is to remember of the position in the data.

@@ -89,6 +89,8 @@ class Game(ABC):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
+        if state:
+            raise ValueError(f"this game keeps no state, so it cannot take back {sorted(state)}")
 
     @abstractmethod
     def showcase(self, count: int, random: Random) -> dict[str, Tensor]:

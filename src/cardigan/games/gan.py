@@ -32,7 +32,7 @@ class Gan(GameSettings):
     clipping: Clipping | None = None
     """Bound on the discriminator's weights after each of its steps (WGAN); null: none."""
     labels: Labels = "none"
-    """How class labels are used: not at all, by projection (Miyato & Koyama 2018), by an auxiliary classifier (AC-GAN)."""
+    """How class labels are used: not at all, by projection (Miyato & Koyama 2018), by an auxiliary classifier."""
     auxiliary_weight: NonNegativeFloat = 1.0
     """Weight of the auxiliary classifier's cross-entropy, in both players' losses."""
     n_critic: PositiveInt = 1

@@ -13,7 +13,7 @@ LARGEST = 1_000_000
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(_Base):  # type: ignore[misc]
+class _Loader(_Base):
     """The safe loader, without aliases and with an error for a key given twice."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:

@@ -29,7 +29,7 @@ class Average:
 
     def decay(self, clock: int, drawn: int) -> float:
         """Weight that the average keeps in a round that drew `drawn` samples and ended at `clock`."""
-        half_life = self.settings.half_life or 0
+        half_life = float(self.settings.half_life or 0)
         if self.settings.ramp:
             half_life = min(half_life, clock * self.settings.ramp)
         return 0.5 ** (drawn / half_life) if half_life else 0.0

@@ -31,7 +31,7 @@ STATE = "state.json"
 KEEP_LAST = 3
 
 
-class DamagedCheckpoint(CardiganError):
+class DamagedCheckpointError(CardiganError):
     """A checkpoint that is truncated or altered; the message names the file."""
 
 
@@ -74,7 +74,7 @@ def load_checkpoint(loop: Loop, path: Path) -> dict[str, Any]:
     """Put the state saved at `path` into `loop`; returns what state.json says.
 
     Raises:
-        DamagedCheckpoint: a file is missing, truncated or altered.
+        DamagedCheckpointError: a file is missing, truncated or altered.
     """
     state = verify(path)
     tensors = {name: read_tensors(path, name) for name in state["files"]}
@@ -91,7 +91,7 @@ def load_modules(modules: Mapping[str, nn.Module], path: Path, group: str) -> No
     """Put the weights in `group` ("players", "average") of the checkpoint at `path` into `modules`, by player.
 
     Raises:
-        DamagedCheckpoint: a file is missing, truncated or altered.
+        DamagedCheckpointError: a file is missing, truncated or altered.
     """
     verify(path)
     _load_named(modules, read_tensors(path, f"{group}.safetensors"), path)
@@ -113,18 +113,18 @@ def verify(path: Path) -> dict[str, Any]:
     """What state.json at `path` says, when every file has the hash written there.
 
     Raises:
-        DamagedCheckpoint: a file is missing, truncated or altered.
+        DamagedCheckpointError: a file is missing, truncated or altered.
     """
     try:
         state = json.loads((path / STATE).read_text("utf-8"))
         files = dict(state["files"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise DamagedCheckpoint(f"{path / STATE} is missing or damaged") from None
+        raise DamagedCheckpointError(f"{path / STATE} is missing or damaged") from None
     for name, digest in files.items():
         if Path(name).name != name or not (path / name).is_file():
-            raise DamagedCheckpoint(f"{path / name} is missing")
+            raise DamagedCheckpointError(f"{path / name} is missing")
         if _sha256(path / name) != digest:
-            raise DamagedCheckpoint(f"{path / name} is damaged: its sha256 is not the one written in {STATE}")
+            raise DamagedCheckpointError(f"{path / name} is damaged: its sha256 is not the one written in {STATE}")
     return dict(state)
 
 
@@ -132,12 +132,12 @@ def read_tensors(path: Path, name: str) -> dict[str, Tensor]:
     """The tensors in the file `name` of the checkpoint at `path`.
 
     Raises:
-        DamagedCheckpoint: it is not a safetensors file (such as a pickle under another name).
+        DamagedCheckpointError: it is not a safetensors file (such as a pickle under another name).
     """
     try:
         return load_file(path / name)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise DamagedCheckpoint(f"{path / name} is not a sound safetensors file: {error}") from None
+        raise DamagedCheckpointError(f"{path / name} is not a sound safetensors file: {error}") from None
 
 
 def write_folder(target: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
@@ -171,10 +171,10 @@ def write_folder(target: Path, tensors: Mapping[str, Mapping[str, Tensor]], stat
 def kept(all_clocks: Iterable[int], best: int | None = None) -> set[int]:
     """Which of `all_clocks` stay: the last three, the best, and the first in each doubling of the clock."""
     ordered = sorted(all_clocks)
-    history = {}
+    history: dict[int, int] = {}
     for clock in ordered:
         history.setdefault(clock.bit_length(), clock)
-    return {*ordered[-KEEP_LAST:], *history.values()} | ({best} if best in ordered else set())  # type: ignore[arg-type]
+    return {*ordered[-KEEP_LAST:], *history.values()} | ({best} if best in ordered else set())
 
 
 def prune(folder: Path, best: int | None = None) -> None:
@@ -198,7 +198,7 @@ def _load_named(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor],
             module.load_state_dict(mine)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
-            raise DamagedCheckpoint(f"{path}: its weights do not fit the recipe's networks: {reason}") from None
+            raise DamagedCheckpointError(f"{path}: its weights do not fit the recipe's networks: {reason}") from None
 
 
 def _optimizer_state(loop: Loop) -> tuple[dict[str, Tensor], dict[str, Any]]:

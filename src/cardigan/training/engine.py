@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -137,7 +137,7 @@ def _open_questions(engine: Engine, choice: EngineChoice) -> dict[str, list[Any]
 
 
 def _fastest(choices: list[EngineChoice], play: Callable[[EngineChoice], Callable[[], None]]) -> EngineChoice:
-    """The choice whose rounds are shortest; a later one must beat an earlier one by a tenth, so that noise decides less."""
+    """The choice whose rounds are shortest; a later one must win by a tenth, so that noise decides less."""
     rounds = []
     for choice in choices:
         with applied(choice):
@@ -194,7 +194,7 @@ def fastest_exact_matmul() -> Literal["highest", "high", "medium"]:
             times[name] = median(_seconds(lambda: left @ right) for _ in range(7))
     torch.set_float32_matmul_precision(before)
     faster = times.get("medium", float("inf")) < 0.9 * times["highest"]
-    return cast(Literal["highest", "medium"], "medium" if faster else "highest")
+    return "medium" if faster else "highest"
 
 
 def _seconds(work: Callable[[], Any]) -> float:

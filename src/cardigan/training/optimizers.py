@@ -11,7 +11,6 @@ from torch import nn
 
 from cardigan.settings import Count, Settings, parse_count
 
-
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Clock = Annotated[NonNegativeInt, BeforeValidator(parse_count)]
 """A time on the clock, in real samples drawn; 0 is the start."""
@@ -65,9 +64,7 @@ class SGD(Optimizer):
 
     def build(self, parameters: Iterable[nn.Parameter], rate: float, fused: bool) -> torch.optim.Optimizer:
         """See `Optimizer.build`."""
-        return torch.optim.SGD(
-            parameters, lr=rate, momentum=self.momentum, weight_decay=self.weight_decay, fused=fused
-        )
+        return torch.optim.SGD(parameters, lr=rate, momentum=self.momentum, weight_decay=self.weight_decay, fused=fused)
 
 
 class RMSprop(Optimizer):

@@ -57,6 +57,7 @@ class Terminal(Progress):
         self.console = console
         self.losses = ""
         self.spoken = time.monotonic()
+        self.shown = 0.0
 
     def started(self, run: Run, recipe: Recipe, dataset: "Dataset", choice: EngineChoice) -> None:
         """See `Progress`."""
@@ -76,8 +77,10 @@ class Terminal(Progress):
 
     def already_finished(self, run: Run) -> None:
         """See `Progress`."""
-        self._say(f"{run.folder} is finished: its budget is spent. To train on: cardigan resume {run.folder} "
-                  "training.samples=N or training.minutes=M")
+        self._say(
+            f"{run.folder} is finished: its budget is spent. To train on: cardigan resume {run.folder} "
+            "training.samples=N or training.minutes=M"
+        )
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -106,7 +109,9 @@ class Terminal(Progress):
             rate = self._rate(clock)
             self.console.print(
                 f"{clock:>12,} samples  {rate:>9,.0f}/s  {self._left(clock, minutes)}  {self.losses}",
-                markup=False, highlight=False, soft_wrap=True,
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
             )
 
     def finished(self, run: Run, clock: int, minutes: float) -> None:
@@ -118,7 +123,7 @@ class Terminal(Progress):
         self._say(f"next: cardigan generate {run.folder} -n 64 --out samples.png")
 
     def _begin(self, recipe: Recipe, clock: int) -> None:
-        self.training, self.first, self.since, self.shown = recipe.training, clock, time.monotonic(), 0.0
+        self.training, self.first, self.since = recipe.training, clock, time.monotonic()
 
     def _open_bar(self) -> None:
         from rich.progress import BarColumn, TextColumn

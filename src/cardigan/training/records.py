@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def cut(run: Run, clock: int) -> None:
         (run.checkpoint_folder / checkpoint.name_of(later)).rename(aside / checkpoint.name_of(later))
 
 
-def draw_curves(rows: list[Mapping[str, Any]], path: Path) -> None:
+def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """All scalars over the clock, one panel each turn's losses and one each other group, as a PNG."""
     from matplotlib.figure import Figure
 

@@ -63,7 +63,7 @@ def train(
     choice = choose(loaded.engine, _rehearsal(loaded, dataset, fabric), fabric)
     choice.apply()
     loop = Loop(loaded, dataset, choice, fabric)
-    run = fabric.broadcast(create_run(loaded, out) if fabric.is_global_zero else None)
+    run: Run = fabric.broadcast(create_run(loaded, out) if fabric.is_global_zero else None)  # type: ignore[assignment]
     if fabric.is_global_zero:
         _write_environment(run, choice, dataset)
         save_codec(dataset.codec, dataset.form, run.codec_folder)
@@ -172,11 +172,11 @@ def _agree(fabric: Fabric, verdict: int) -> int:
 def _signals() -> Iterator[list[int]]:
     """SIGINT and SIGTERM are noted in the list; a second one acts as usual."""
     caught: list[int] = []
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, Any] = {}
 
     def note(number: int, frame: FrameType | None) -> None:
         caught.append(number)
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -245,16 +245,20 @@ def _changed(recipe: Recipe, overrides: list[str]) -> Recipe:
 def _checkpoint_to_resume(run: Run, at: int | None) -> Path | None:
     clocks = run.clocks()
     if at is not None and at not in clocks:
-        raise CardiganError(f"{run.folder} has no checkpoint at {at}; there are: {', '.join(map(str, clocks)) or 'none'}")
+        raise CardiganError(
+            f"{run.folder} has no checkpoint at {at}; there are: {', '.join(map(str, clocks)) or 'none'}"
+        )
     if not clocks:
         return None
     clock = clocks[-1] if at is None else at
     path = run.checkpoint_folder / checkpoint.name_of(clock)
     try:
         checkpoint.verify(path)
-    except checkpoint.DamagedCheckpoint as damage:
+    except checkpoint.DamagedCheckpointError as damage:
         earlier = [each for each in clocks if each < clock]
-        offer = f"the one before it: cardigan resume {run.folder} --at {earlier[-1]}" if earlier else "there is none before"
+        offer = (
+            f"the one before it: cardigan resume {run.folder} --at {earlier[-1]}" if earlier else "there is none before"
+        )
         raise CardiganError(f"{damage}; {offer}") from None
     return path
 

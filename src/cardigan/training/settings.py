@@ -23,7 +23,7 @@ class Training(Settings):
     seed: NonNegativeInt = 0
     """Decides initial weights, the order of the data and every random number."""
     optimizer: Annotated[Optimizer, Choice("kind", OPTIMIZERS)] = Adam()
-    rates: dict[str, PositiveFloat] = {}
+    rates: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Learning rate by player, where it differs from the optimizer's (two time-scale rule)."""
     schedule: Schedule = Schedule()
     average: AverageSettings = AverageSettings()
