@@ -43,7 +43,7 @@ def judge_of(recipe: str, folder: Path, epochs: int) -> Judge:
         judge = Judge(network.eval(), 0.0)
         accuracy = _accuracy(judge, data.load("test"))
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(network.state_dict(), weights)
+        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, weights)
         facts.write_text(json.dumps({"accuracy": accuracy, "epochs": epochs, "train": len(train)}))
     network.load_state_dict(load_file(weights))
     return Judge(network.eval(), json.loads(facts.read_text())["accuracy"])
