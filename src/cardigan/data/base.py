@@ -74,6 +74,10 @@ class Data(Settings, ABC):
     source: str
     """A name (mnist), or a path to a file or folder."""
 
+    def anchored(self) -> str:
+        """The source in words that mean the same from any working folder: paths are absolute, names stay names."""
+        return self.source
+
     @abstractmethod
     def load(self, split: Split = "train", seed: int = 0) -> Dataset:
         """Read one split; `seed` shuffles it.

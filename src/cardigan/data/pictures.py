@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cardigan.data.base import Codec, Data, Split
 from cardigan.data.memory import InMemory
-from cardigan.data.sources import Source, open_source
+from cardigan.data.sources import NAMES, Source, absolute, open_source
 from cardigan.data.sources.decoding import Background, Fit
 from cardigan.data.sources.pixels import Wanted, native_channels, native_size, read_pixels
 from cardigan.data.sources.source import Labels, shown
@@ -77,6 +77,10 @@ class Pictures(Data):
     """Share of the pictures set aside as test, where the source has no test split of its own."""
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Share of the training pictures set aside as validation, where the source has none of its own."""
+
+    def anchored(self) -> str:
+        """See `Data.anchored`."""
+        return self.source if self.source in NAMES else absolute(self.source)
 
     def load(self, split: Split = "train", seed: int = 0) -> InMemory:
         """Read one split; `seed` shuffles it and, with `flip`, chooses what is mirrored.

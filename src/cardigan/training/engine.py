@@ -92,15 +92,18 @@ def start_fabric(engine: Engine) -> Fabric:
     return fabric
 
 
-def choose(engine: Engine, play: Callable[[EngineChoice], Callable[[], None]], fabric: Fabric) -> EngineChoice:
+def choose(
+    engine: Engine, play: Callable[[EngineChoice], Callable[[], None]], fabric: Fabric, pictures: bool = True
+) -> EngineChoice:
     """Settle every field that is "auto": by measuring rounds where the answer depends on network and machine.
 
     Args:
         play: given a choice, builds a throw-away loop and returns what plays one round of it.
+        pictures: whether samples have height and width, so that the memory layout matters.
     """
     choice = _first_choice(engine, fabric)
     if fabric.world_size == 1:
-        for field, values in _open_questions(engine, choice).items():
+        for field, values in _open_questions(engine, choice, pictures).items():
             choice = _fastest([replace(choice, **{field: value}) for value in values], play)
     return choice
 
@@ -124,12 +127,12 @@ def _matmul(engine: Engine) -> Literal["highest", "high", "medium"]:
     return "high" if engine.matmul == "auto" else engine.matmul
 
 
-def _open_questions(engine: Engine, choice: EngineChoice) -> dict[str, list[Any]]:
+def _open_questions(engine: Engine, choice: EngineChoice, pictures: bool) -> dict[str, list[Any]]:
     """Field -> values to be measured, in the order in which they are settled."""
     questions: dict[str, list[Any]] = {}
     if engine.precision == "auto":
         questions["precision"] = ["fp32", "bf16"]
-    if engine.memory_format == "auto":
+    if engine.memory_format == "auto" and pictures:
         questions["memory_format"] = ["contiguous", "channels_last"]
     if engine.threads == "auto" and choice.threads > 1:
         questions["threads"] = [choice.threads, 1]

@@ -60,7 +60,8 @@ def train(
     fabric = start_fabric(loaded.engine)
     progress = (progress or Silent()) if fabric.is_global_zero else Silent()
     dataset = _load_data(loaded, fabric)
-    choice = choose(loaded.engine, _rehearsal(loaded, dataset, fabric), fabric)
+    pictures = len(dataset.form.shape) == 3
+    choice = choose(loaded.engine, _rehearsal(loaded, dataset, fabric), fabric, pictures)
     choice.apply()
     loop = Loop(loaded, dataset, choice, fabric)
     run: Run = fabric.broadcast(create_run(loaded, out) if fabric.is_global_zero else None)  # type: ignore[assignment]

@@ -15,7 +15,7 @@ from cardigan.data.sources.source import Encoded, Part, Source, Stack, Unreadabl
 from cardigan.errors import CardiganError
 from cardigan.settings import allowed
 
-__all__ = ["NAMES", "Encoded", "Part", "Source", "Stack", "UnreadableError", "open_source"]
+__all__ = ["NAMES", "Encoded", "Part", "Source", "Stack", "UnreadableError", "absolute", "open_source"]
 
 VARIABLE = "CARDIGAN_DATA"
 """Environment variable: the folder in which named data sets are found."""
@@ -45,6 +45,12 @@ def open_source(name: str) -> Source:
     if not name or not _exists(path):
         raise CardiganError(_unknown(name))
     return _opened_folder(name, path) if path.is_dir() else _opened_file(name, path)
+
+
+def absolute(name: str) -> str:
+    """The path `name` from the root, if there is such a file or folder; else `name`, to be complained about later."""
+    path = Path(name).expanduser() if name.startswith("~/") else Path(name)
+    return str(path.resolve()) if name and _exists(path) else name
 
 
 def _named(name: str) -> Source:
