@@ -159,5 +159,10 @@ class Terminal(Progress):
 
 
 def _losses(means: dict[str, float]) -> str:
-    """ "discriminator 0.61 + r1 0.02  generator 0.74": the losses and penalties by name."""
-    return "  ".join(f"{name.replace('/adversarial', '')} {value:.3g}" for name, value in means.items() if "/" in name)
+    """Each turn's losses and penalties by name: "discriminator 0.61 r1 0.02  generator 0.74"."""
+    turns: dict[str, list[str]] = {}
+    for name, value in means.items():
+        turn, _, term = name.partition("/")
+        if not term.endswith("_logit"):  # logged, but too much for one line
+            turns.setdefault(turn, []).append(f"{term} {value:.3g}".removeprefix("adversarial "))
+    return "  ".join(f"{turn} {' '.join(terms)}" for turn, terms in turns.items())

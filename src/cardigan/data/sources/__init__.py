@@ -78,7 +78,7 @@ def _exists(path: Path) -> bool:
 def _unknown(name: str) -> str:
     wanted = f"data source {shown(name)[:80]!r}: no such name, file or folder; {allowed(name, NAMES)}"
     unset = "" if os.environ.get(VARIABLE) else f" ({VARIABLE}, the folder of named data sets, is not set)"
-    return f"{wanted}, or the path of a folder, a zip archive or a parquet file of pictures{unset}"
+    return f"{wanted}, or the path of a folder, a zip archive or a parquet file of pictures (--data PATH){unset}"
 
 
 def _opened_folder(name: str, folder: Path) -> Source:
