@@ -105,7 +105,8 @@ def choose(
     if fabric.world_size == 1:
         for field, values in _open_questions(engine, choice, pictures).items():
             choice = _fastest([replace(choice, **{field: value}) for value in values], play)
-    return choice
+    agreed: EngineChoice = fabric.broadcast(choice)  # every process must round alike
+    return agreed
 
 
 def _first_choice(engine: Engine, fabric: Fabric) -> EngineChoice:
