@@ -1,0 +1,201 @@
+"""A run killed at any moment and resumed ends bit-equal to the run never interrupted."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from runs import ENGINE, TINY, cardigan, command, same_bits, tensors, untimed
+
+from cardigan import load, load_recipe
+from cardigan.run import Run
+from cardigan.training import checkpoint
+from cardigan.training.engine import EngineChoice
+from cardigan.training.loop import Loop
+
+KILLS = int(os.environ.get("CARDIGAN_KILLS", "3"))
+"""Kills after the first checkpoint; more by hand: CARDIGAN_KILLS=20 pytest tests/trajectories -k killed."""
+SAMPLES = 640 * (8 + 6 * KILLS)
+
+PICTURES = [
+    "mnist-mlp",
+    "mnist-dcgan",
+    "mnist-wgan",
+    "mnist-wgan-gp",
+    "mnist-lsgan",
+    "mnist-dragan",
+    "mnist-hinge",
+    "mnist-relativistic",
+    "mnist-conditional",
+    "mnist-acgan",
+    "cifar10-resnet",
+]
+
+
+def small_loop(name: str, seed: int = 0) -> Loop:
+    """The loop of a shipped recipe on the 8x8 digits, narrow, in bf16 and channels_last."""
+    recipe = load_recipe(name).but(
+        f"training.seed={seed}",
+        "training.batch=16",
+        "game.networks.width=8",
+        data={"kind": "pictures", "source": "digits", "size": 16, "channels": 1, "flip": True},
+    )
+    choice = EngineChoice(precision="bf16", memory_format="channels_last", threads=1)
+    choice.apply()
+    return Loop(recipe, recipe.data.load("train", seed), choice, Fabric(accelerator="cpu", devices=1))
+
+
+def state_of(loop: Loop) -> dict[str, torch.Tensor]:
+    groups, _ = checkpoint.capture(loop)
+    return {f"{group}/{name}": value.clone() for group, each in groups.items() for name, value in each.items()}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_loop_continues_from_its_checkpoint_bit_for_bit(name: str, tmp_path: Path) -> None:
+    straight = small_loop(name)
+    for _ in range(6):
+        straight.round()
+    saved = checkpoint.save_checkpoint(straight, tmp_path)
+    for _ in range(6):
+        straight.round()
+    resumed = small_loop(name)
+    checkpoint.load_checkpoint(resumed, saved)
+    for _ in range(6):
+        resumed.round()
+    assert (resumed.clock, resumed.rounds, resumed.counts) == (straight.clock, straight.rounds, straight.counts)
+    assert same_bits(state_of(resumed), state_of(straight))
+
+
+def test_equal_seeds_give_equal_bits_and_others_do_not() -> None:
+    loops = [small_loop("mnist-mlp", seed) for seed in (0, 0, 1)]
+    for loop in loops:
+        for _ in range(3):
+            loop.round()
+    first, second, other = map(state_of, loops)
+    assert same_bits(first, second)
+    assert not same_bits(first, other)
+
+
+def start(*arguments: str | Path) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command(*arguments), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    while process.poll() is None and not condition():
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_bit_equal(tmp_path: Path) -> None:
+    budget = f"training.samples={SAMPLES}"
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert cardigan("train", "digits", "--out", whole, *TINY, budget).returncode == 0
+    dice = random.Random(KILLS)
+    process = start("train", "digits", "--out", killed, *TINY, budget)
+    wait_for(lambda: (killed / "samples").is_dir(), process)
+    process.kill()  # before the first checkpoint: the run begins again at 0
+    process.wait()
+    kills = 0
+    while kills < KILLS:
+        before = Run(killed).clocks()[-1:]
+        process = start("resume", killed)
+        wait_for(lambda before=before: Run(killed).clocks()[-1:] != before, process)
+        time.sleep(dice.uniform(0, 0.15))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() != -signal.SIGKILL:
+            break
+        kills += 1
+    assert kills == KILLS, "the run was over before it could be killed often enough"
+    assert cardigan("resume", killed).returncode == 0
+    assert same_bits(tensors(killed), tensors(whole))
+    assert untimed(Run(killed).scalars()) == untimed(Run(whole).scalars())
+    assert load(killed).generate(4).equal(load(whole).generate(4))
+    assert sorted(path.name for path in (killed / "samples").iterdir()) == sorted(
+        path.name for path in (whole / "samples").iterdir()
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_checkpoint_and_the_line_that_resumes(number: int, code: int, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start("train", "digits", "--out", folder, *TINY, "training.samples=100M", "records.checkpoint=100M")
+    wait_for(lambda: len(list((folder / "samples").glob("*"))) > 1 if (folder / "samples").is_dir() else False, process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert errors.strip().splitlines()[-1].endswith(f"cardigan resume {folder}")
+    assert "Traceback" not in errors
+    (clock,) = Run(folder).clocks()
+    assert Run(folder).scalars()[-1]["samples"] == clock
+    resumed = cardigan("resume", folder, f"training.samples={clock + 320}")
+    assert resumed.returncode == 0, resumed.stderr
+    straight = tmp_path / "straight"
+    cardigan("train", "digits", "--out", straight, *TINY, f"training.samples={clock + 320}")
+    assert same_bits(tensors(folder), tensors(straight))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "penalties",
+    [
+        "{r1: {weight: 1}, r2: {weight: 1}}",
+        "{gradient: {weight: 10}, r1: null, r2: null}",
+        "{dragan: {weight: 10}, r1: null, r2: null}",
+    ],
+)
+def test_one_process_and_two_agree(penalties: str, tmp_path: Path) -> None:
+    options = [
+        "engine.device=cpu",
+        "engine.precision=fp64",
+        "engine.matmul=highest",
+        "engine.threads=1",
+        "game.networks.width=32",
+        "game.networks.discriminator.dropout=0.2",
+        "game.objective=relativistic-average",
+        f"game.penalties={penalties}",
+        "training.batch=32",
+        "training.samples=1600",
+    ]
+    one = cardigan("train", "toy-ring", "--out", tmp_path / "one", *options)
+    two = cardigan("train", "toy-ring", "--out", tmp_path / "two", *options, "engine.devices=2")
+    assert one.returncode == 0, one.stderr
+    assert two.returncode == 0, two.stderr
+    left, right = tensors(tmp_path / "one"), tensors(tmp_path / "two")
+    assert left.keys() == right.keys()
+    for name in left:
+        if name.startswith(("players/", "average/")):
+            torch.testing.assert_close(left[name], right[name], rtol=1e-9, atol=1e-11)
+
+
+def test_accumulated_slices_equal_the_whole_batch() -> None:
+    def loop(accumulate: int) -> Loop:
+        recipe = load_recipe("toy-ring", ["training.batch=32", f"training.accumulate={accumulate}"])
+        choice = EngineChoice(precision="fp64", threads=1)
+        return Loop(recipe, recipe.data.load("train", 0), choice, Fabric(accelerator="cpu", devices=1))
+
+    whole, sliced = loop(1), loop(4)
+    for _ in range(20):
+        whole.round()
+        sliced.round()
+    for mine, theirs in zip(whole.game.players.values(), sliced.game.players.values(), strict=True):
+        for left, right in zip(mine.parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-11)
+
+
+def test_the_engine_choice_is_what_was_asked_for(tmp_path: Path) -> None:
+    done = cardigan("train", "digits", "--out", tmp_path / "run", *TINY, "training.samples=64")
+    assert done.returncode == 0, done.stderr
+    engine = Run(tmp_path / "run").environment["engine"]
+    assert [f"engine.{key}={str(value).lower()}" for key, value in engine.items()] == [
+        each for each in ENGINE if "device=" not in each
+    ]
