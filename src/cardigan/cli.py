@@ -32,14 +32,20 @@ Trust = Annotated[
 ]
 
 
-@app.callback()
-def options(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
-    """Trains, judges and ships generative adversarial networks."""
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         from cardigan import __version__
 
         typer.echo(f"cardigan {__version__}")
         raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")]
+
+
+@app.callback()
+def options(version: Version = False) -> None:
+    """Trains, judges and ships generative adversarial networks."""
 
 
 @app.command()

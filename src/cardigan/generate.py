@@ -16,7 +16,7 @@ from cardigan.settings import allowed
 from cardigan.training import checkpoint
 
 CHUNK = 64
-"""Samples made at a time: bounds the memory, and leaves sample i the same whatever n is."""
+"""Samples made at a time: bounds the memory, and keeps the latent of sample i the same whatever n is."""
 
 
 class Model:
@@ -48,7 +48,7 @@ class Model:
         """(n, *form.shape) samples, float32 on the CPU; pictures in [-1, 1].
 
         Args:
-            seed: sample i of one seed is the same whatever n is.
+            seed: sample i of one seed is the same (to rounding) whatever n is.
             label: class index or name; None: every class in turn, where the generator is conditional.
             truncation: 1 leaves latents alone, less draws them towards their mean: better samples, less variety.
 

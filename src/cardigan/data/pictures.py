@@ -168,19 +168,23 @@ class PictureCodec(Codec):
         Raises:
             CardiganError: an ending that names no picture format.
         """
-        image = self.decode(sample[None])[0]
-        if path.suffix.lower() in (".jpg", ".jpeg") and image.mode == "RGBA":
-            image = image.convert("RGB")
-        try:
-            image.save(path, format=None if path.suffix else "PNG")
-        except ValueError:
-            raise CardiganError(f"{path}: cannot write a picture of this ending; allowed: .png, .jpg, .webp") from None
+        _save(self.decode(sample[None])[0], path)
 
     def render(self, samples: Tensor, path: Path) -> None:
-        """Write (N, C, H, W) as one PNG: a near-square grid, 2 pixels between pictures, small ones magnified."""
+        """Write (N, C, H, W) as one picture: a near-square grid, 2 pixels between pictures, small ones magnified.
+
+        An ending of .gif makes an animation instead: the samples one after another, 20 a second, without end.
+
+        Raises:
+            CardiganError: an ending that names no picture format.
+        """
         from PIL import Image
 
-        Image.fromarray(grid(self._bytes(samples))).save(path, format="PNG")
+        if path.suffix.lower() == ".gif":
+            first, *others = [Image.fromarray(grid([pixels])) for pixels in self._bytes(samples)]
+            first.save(path, save_all=True, append_images=others, duration=50, loop=0)
+        else:
+            _save(Image.fromarray(grid(self._bytes(samples))), path)
 
     def _bytes(self, samples: Tensor) -> list[NDArray[np.uint8]]:
         """Each sample as (H, W) or (H, W, C) bytes."""
@@ -189,6 +193,17 @@ class PictureCodec(Codec):
         values = samples.detach().float().nan_to_num(0.0)
         pixels = (values + 1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         return list(pixels[..., 0] if self.channels == 1 else pixels)
+
+
+def _save(image: "Image", path: Path) -> None:
+    if path.suffix.lower() in (".jpg", ".jpeg") and image.mode == "RGBA":
+        image = image.convert("RGB")
+    try:
+        image.save(path, format=None if path.suffix else "PNG")
+    except ValueError:
+        raise CardiganError(
+            f"{path}: cannot write a picture of this ending; allowed: .png, .jpg, .webp, .gif"
+        ) from None
 
 
 GAP = 2

@@ -44,6 +44,8 @@ class Recorder:
             TrainingFailedError: one of them is not finite.
         """
         means = self.loop.meter.read()
+        if not means:  # nothing was played since the last line
+            return means
         clock = self.loop.clock
         row = {"samples": clock, "minutes": round(minutes, 4), **means}
         with self.run.scalars_file.open("a", encoding="utf-8") as file:

@@ -144,7 +144,8 @@ def _play(run: Run, loop: Loop, minutes: float, progress: Progress) -> Run:
 
 def _finish(recorder: Recorder, minutes: float, progress: Progress) -> None:
     progress.scalars(recorder.loop.clock, minutes, recorder.scalars(minutes))
-    recorder.checkpoint(minutes)
+    if recorder.loop.clock not in recorder.run.clocks():
+        recorder.checkpoint(minutes)
     recorder.grid()
     recorder.close()
 

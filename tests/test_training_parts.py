@@ -1,0 +1,137 @@
+"""The parts of training on their own: schedules, averages, optimizers, meters, turns, the engine's choice."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from cardigan import CardiganError, load_recipe
+from cardigan.games.base import Turn
+from cardigan.training.average import Average, AverageSettings
+from cardigan.training.engine import EXACT, EngineChoice, choose, fastest_exact_matmul, start_fabric
+from cardigan.training.loop import Meter
+from cardigan.training.optimizers import SGD, Adam, AdamW, RMSprop, Schedule
+from cardigan.training.records import crossed, next_mark
+from cardigan.training.settings import Engine
+
+
+def test_a_schedule_warms_up_holds_and_decays() -> None:
+    schedule = Schedule(warmup=100, decay_start=1000, decay_end=2000, final=0.2)
+    assert schedule.factor(49) == pytest.approx(0.5)
+    assert schedule.factor(500) == 1
+    assert schedule.factor(1500) == pytest.approx(0.6)
+    assert schedule.factor(5000) == pytest.approx(0.2)
+    cosine = Schedule(decay_end=1000, shape="cosine")
+    assert cosine.factor(500) == pytest.approx(0.5)
+    assert cosine.factor(250) == pytest.approx(0.8535533906)
+
+
+def test_an_average_forgets_half_in_its_half_life() -> None:
+    player = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(player.weight)
+    average = Average({"generator": player}, AverageSettings(half_life=1000, ramp=0))
+    nn.init.ones_(player.weight)
+    for clock in range(100, 1100, 100):
+        average.update(clock, 100)
+    assert float(average.players["generator"].weight) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_without_a_half_life_the_average_is_the_player() -> None:
+    player = nn.BatchNorm1d(2)
+    average = Average({"generator": player}, AverageSettings(half_life=None))
+    nn.init.constant_(player.weight, 3.0)
+    player(torch.randn(8, 2))
+    average.update(8, 8)
+    assert average.players["generator"].weight.equal(player.weight)
+    assert average.players["generator"].running_mean.equal(player.running_mean)
+    assert not average.players["generator"].training
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        (Adam(betas=(0, 0.9)), torch.optim.Adam),
+        (AdamW(weight_decay=0.1), torch.optim.AdamW),
+        (SGD(momentum=0.9), torch.optim.SGD),
+        (RMSprop(), torch.optim.RMSprop),
+    ],
+)
+def test_optimizers_are_torchs(settings: Any, wanted: type) -> None:
+    optimizer = settings.build([nn.Parameter(torch.ones(2))], 0.5, fused=True)
+    assert type(optimizer) is wanted
+    group = optimizer.param_groups[0]
+    assert group["lr"] == 0.5 and group["weight_decay"] == settings.weight_decay
+    if hasattr(settings, "betas"):
+        assert group["betas"] == settings.betas and group["fused"]
+
+
+def test_a_meter_gives_means_and_starts_afresh() -> None:
+    meter = Meter()
+    for value in (1.0, 2.0, 6.0):
+        meter.add("a", torch.tensor(value))
+    meter.add("b", torch.tensor(5.0))
+    assert meter.read() == {"a": 3.0, "b": 5.0}
+    assert meter.read() == {}
+
+
+def test_turns_are_due_by_clock_and_interval() -> None:
+    def path_loss(step: Any) -> dict[str, Any]:
+        return {}
+
+    turn = Turn(("generator",), path_loss, interval=3, start=100, end=200)
+    assert turn.name == "path"
+    assert [turn.due(clock, 3) for clock in (99, 100, 199, 200)] == [False, True, True, False]
+    assert [turn.due(150, rounds) for rounds in range(4)] == [True, False, False, True]
+
+
+def test_marks_and_crossings() -> None:
+    assert [next_mark(clock, 100) for clock in (0, 99, 100, 150, 224, 225)] == [100, 100, 150, 225, 225, 338]
+    assert crossed(90, 110, 100) and crossed(90, 100, 100)
+    assert not crossed(100, 199, 100)
+
+
+def test_the_matmul_backend_is_exact() -> None:
+    backend = fastest_exact_matmul()
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(backend)
+    left, right = torch.randn(300, 300), torch.randn(300, 300)
+    error = ((left @ right).double() - left.double() @ right.double()).norm() / (left.double() @ right.double()).norm()
+    torch.set_float32_matmul_precision(before)
+    assert error < EXACT
+
+
+def test_an_explicit_choice_is_not_probed() -> None:
+    engine = Engine(
+        device="cpu", precision="fp64", memory_format="contiguous", matmul="highest", threads=1, fused=False
+    )
+
+    def probe(choice: EngineChoice) -> Any:
+        raise AssertionError("probed")
+
+    choice = choose(engine, probe, start_fabric(engine))
+    assert choice == EngineChoice("fp64", "contiguous", "highest", 1, False)
+    assert EngineChoice(**json.loads(json.dumps(choice.plain()))) == choice
+
+
+def test_the_faster_candidate_is_chosen() -> None:
+    engine = Engine(device="cpu", precision="auto", memory_format="contiguous", matmul="highest", threads=1)
+
+    def play(choice: EngineChoice) -> Any:
+        size = 16 if choice.precision == "bf16" else 512
+        return lambda: torch.randn(size, size) @ torch.randn(size, size)
+
+    assert choose(engine, play, start_fabric(engine)).precision == "bf16"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+@pytest.mark.parametrize("wrong", [{"device": "cuda"}, {"precision": "fp16"}])
+def test_a_device_that_is_not_there_is_one_line(wrong: dict[str, Any]) -> None:
+    with pytest.raises(CardiganError, match=f"engine.{next(iter(wrong))}"):
+        start_fabric(Engine(**wrong))
+
+
+def test_rates_by_player() -> None:
+    recipe = load_recipe("digits", ["training.rates.discriminator=4e-4"])
+    assert recipe.training.rates == {"discriminator": 4e-4}
