@@ -122,24 +122,19 @@ def explain(error: ValidationError, root: type[Settings], raw: Any) -> CardiganE
     """The first problem of `error` in one line: the key, what is wrong, what is allowed."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"]) or "the recipe"
-    if first["type"] == "extra_forbidden":
-        siblings = _fields_at(root, first["loc"][:-1], raw)
-        return CardiganError(f"{key}: unknown key; {allowed(str(first['loc'][-1]), siblings)}")
-    message = first["msg"].removeprefix("Value error, ")
     shown = repr(first["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    if first["type"] == "missing":
-        return CardiganError(f"{key}: missing")
-    if first["type"] == "literal_error":
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key; {allowed(str(first['loc'][-1]), _fields_at(root, first['loc'][:-1], raw))}"
+    elif first["type"] == "literal_error":
         choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        return CardiganError(f"{key}: {shown} is not one of them; {allowed(str(first['input']), choices)}")
-    return CardiganError(
-        _one_line(
-            f"{key}: {message[:1].lower() + message[1:]}, not {shown}"
-            if first["type"] != "value_error"
-            else f"{key}: {message}"
-        )
-    )
+        message = f"{shown} is not one of them; {allowed(str(first['input']), choices)}"
+    elif first["type"] == "missing":
+        message = "missing"
+    elif first["type"] != "value_error":
+        message = f"{message[:1].lower() + message[1:]}, not {shown}"
+    return CardiganError(_one_line(f"{key}: {message}"))
 
 
 def _one_line(text: str) -> str:

@@ -10,11 +10,12 @@ from cardigan.errors import CardiganError
 LARGEST = 1_000_000
 """Bytes in the largest file that is taken for a recipe."""
 
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+class _Loader(yaml.SafeLoader):
+    """The safe loader, without aliases and with an error for a key given twice.
 
-class _Loader(_Base):
-    """The safe loader, without aliases and with an error for a key given twice."""
+    In Python, not C: the C loader composes nodes out of reach of the overrides below.
+    """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):

@@ -64,6 +64,7 @@ def capture(loop: Loop) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         "rounds": loop.rounds,
         "counts": dict(loop.counts),
         "optimizers": numbers,
+        "precision": loop.precision.state_dict(),
         "random": random_numbers,
         "game": {name: value for name, value in game_state.items() if name not in game_tensors},
     }
@@ -81,6 +82,7 @@ def load_checkpoint(loop: Loop, path: Path) -> dict[str, Any]:
     _load_named(loop.game.players, tensors["players.safetensors"], path)
     _load_named(loop.average.players, tensors.get("average.safetensors", {}), path)
     _load_optimizers(loop, tensors.get("optimizers.safetensors", {}), state["optimizers"])
+    loop.precision.load_state_dict(state["precision"])
     loop.game.load_state_dict({**state["game"], **tensors.get("game.safetensors", {})})
     loop.clock, loop.rounds, loop.counts = state["clock"], state["rounds"], Counter(state["counts"])
     _restore_random(tensors["random.safetensors"], state["random"])

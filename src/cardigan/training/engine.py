@@ -61,12 +61,12 @@ class EngineChoice:
         return asdict(self)
 
 
-def precision_plugin(choice: EngineChoice) -> Precision:
-    """Fabric's handling of autocast, backward and loss scaling for `choice`."""
+def precision_plugin(choice: EngineChoice, device: torch.device) -> Precision:
+    """Fabric's handling of autocast, backward and loss scaling for `choice` on `device`."""
     if choice.precision == "bf16":
-        return MixedPrecision("bf16-mixed", "cuda" if torch.cuda.is_available() else "cpu")
+        return MixedPrecision("bf16-mixed", device.type)
     if choice.precision == "fp16":
-        return MixedPrecision("16-mixed", "cuda")
+        return MixedPrecision("16-mixed", device.type)
     return DoublePrecision() if choice.precision == "fp64" else Precision()
 
 

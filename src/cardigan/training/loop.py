@@ -54,7 +54,7 @@ class Loop:
 
     def __init__(self, recipe: Recipe, dataset: Dataset, choice: EngineChoice, fabric: Fabric) -> None:
         self.recipe, self.dataset, self.choice, self.fabric = recipe, dataset, choice, fabric
-        self.precision = precision_plugin(choice)
+        self.precision = precision_plugin(choice, fabric.device)
         self.clock, self.rounds, self.counts = 0, 0, Counter[str]()
         self.meter = Meter()
         self.game = self._build_game()
