@@ -134,7 +134,7 @@ class Run:
         if self.is_held():
             return "training"
         if not clocks:
-            return "not begun"
+            return "interrupted" if self.scalars() else "not begun"
         state = read_json(self.checkpoint_folder / f"{clocks[-1]:09d}" / "state.json")
         budgets = recipe.get("training") or {}
         spent = ((state.get("clock", 0), budgets.get("samples")), (state.get("minutes", 0), budgets.get("minutes")))
@@ -152,7 +152,7 @@ class Run:
         Raises:
             CardiganError: another process is training this run, or the folder cannot be written.
         """
-        with _writable(self.folder):
+        with writable(self.folder):
             file = (self.folder / ".lock").open("a+")
         with file:
             try:
@@ -187,7 +187,7 @@ def create_run(recipe: "Recipe", out: str | Path | None = None) -> Run:
     check_out(out)
     stem = re.sub(r"[^\w.-]", "-", recipe.name) or "run"
     folder = _next_folder(RUNS, stem) if out is None else Path(out).expanduser()
-    with _writable(folder):
+    with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         run = Run(folder)
         write_text(run.recipe_file, recipe.yaml())
@@ -207,7 +207,7 @@ def check_out(out: str | Path | None) -> None:
 
 def _next_folder(parent: Path, stem: str) -> Path:
     """parent/stem-0001 or the first number free; claimed by making it, so that two processes never share one."""
-    with _writable(parent):
+    with writable(parent):
         parent.mkdir(parents=True, exist_ok=True)
         number = 1
         while True:
@@ -285,7 +285,12 @@ def _row(line: str) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _writable(folder: Path) -> Iterator[None]:
+def writable(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says of a full or read-only disk into one line that names `folder`.
+
+    Raises:
+        CardiganError: something in it could not be written.
+    """
     try:
         yield
     except OSError as error:

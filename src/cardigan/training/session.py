@@ -16,7 +16,7 @@ from cardigan.data.base import Dataset
 from cardigan.data.codec import save_codec
 from cardigan.errors import CardiganError
 from cardigan.recipe import Recipe, load_recipe
-from cardigan.run import Run, check_out, create_run, open_run, write_text
+from cardigan.run import Run, check_out, create_run, open_run, writable, write_text
 from cardigan.training import checkpoint
 from cardigan.training.engine import EngineChoice, choose, environment, start_fabric
 from cardigan.training.loop import Loop
@@ -66,8 +66,9 @@ def train(
     loop = Loop(loaded, dataset, choice, fabric)
     run: Run = fabric.broadcast(create_run(loaded, out) if fabric.is_global_zero else None)  # type: ignore[assignment]
     if fabric.is_global_zero:
-        _write_environment(run, choice, dataset)
-        save_codec(dataset.codec, dataset.form, run.codec_folder)
+        with writable(run.folder):
+            _write_environment(run, choice, dataset)
+            save_codec(dataset.codec, dataset.form, run.codec_folder)
     progress.started(run, loaded, dataset, choice)
     return _play(run, loop, 0.0, progress)
 
@@ -107,8 +108,9 @@ def resume(
     with _held(run, fabric):
         minutes = 0.0 if path is None else checkpoint.load_checkpoint(loop, path)["minutes"]
         if fabric.is_global_zero:
-            write_text(run.recipe_file, recipe.yaml())
-            cut(run, loop.clock)
+            with writable(run.folder):
+                write_text(run.recipe_file, recipe.yaml())
+                cut(run, loop.clock)
     progress.resumed(run, recipe, choice, loop.clock, _environment_changes(recorded["environment"]))
     return _play(run, loop, minutes, progress)
 
@@ -117,7 +119,7 @@ def _play(run: Run, loop: Loop, minutes: float, progress: Progress) -> Run:
     """Rounds until the budget is spent or a signal comes; then a checkpoint, whatever the reason."""
     records, writes = loop.recipe.records, loop.fabric.is_global_zero
     start = time.monotonic() - 60 * minutes
-    with _held(run, loop.fabric), _signals() as caught, progress:
+    with _held(run, loop.fabric), _signals() as caught, progress, writable(run.folder):
         recorder = Recorder(run, loop, loop.dataset.codec) if writes else None
         if recorder and loop.clock == 0:
             recorder.grid()
