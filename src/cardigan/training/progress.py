@@ -106,79 +106,8 @@ class Terminal(Progress):
         self.losses = _losses(means)
         if not self.console.is_terminal and time.monotonic() - self.spoken > PLAIN_SECONDS:
             self.spoken = time.monotonic()
-            self._say(
-                f"{clock:>12,} samples  {self._rate(clock):>9,.0f}/s  {self._left(clock, minutes)}  {self.losses}"
-            )
-
-    def finished(self, run: Run, clock: int, minutes: float) -> None:
-        """The budget is spent."""
-
-
-Silent = Progress
-
-
-class Terminal(Progress):
-    """Speaks to a person: a live bar on a terminal, a plain line every ten seconds elsewhere."""
-
-    def __init__(self, console: "Console") -> None:
-        self.console = console
-        self.losses = ""
-        self.spoken = time.monotonic()
-        self.shown = 0.0
-
-    def started(self, run: Run, recipe: Recipe, dataset: "Dataset", choice: EngineChoice) -> None:
-        """See `Progress`."""
-        shape = " x ".join(str(side) for side in dataset.form.shape)
-        classes = f", {dataset.form.classes} classes" if dataset.form.classes else ""
-        self._say(f"[bold]{recipe.name}[/] on {len(dataset):,} samples ({shape}{classes}) -> {run.folder}")
-        self._say(f"engine: {choice.describe()}")
-        self._begin(recipe, 0)
-
-    def resumed(self, run: Run, recipe: Recipe, choice: EngineChoice, clock: int, changes: list[str]) -> None:
-        """See `Progress`."""
-        self._say(f"[bold]{recipe.name}[/] goes on from {clock:,} samples in {run.folder}")
-        self._say(f"engine, as before: {choice.describe()}")
-        for change in changes:
-            self._say(f"note: {change}")
-        self._begin(recipe, clock)
-
-    def already_finished(self, run: Run) -> None:
-        """See `Progress`."""
-        self._say(
-            f"{run.folder} is finished: its budget is spent. To train on: cardigan resume {run.folder} "
-            "training.samples=N or training.minutes=M"
-        )
-
-    def __enter__(self) -> Self:
-        if self.console.is_terminal:
-            self._open_bar()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """See `Progress`."""
-        if self.console.is_terminal:
-            self.bar.stop()
-
-    def advance(self, clock: int, minutes: float) -> None:
-        """See `Progress`."""
-        now = time.monotonic()
-        if self.console.is_terminal and now - self.shown > 0.1:
-            self.shown = now
-            self._show(clock, minutes)
-
-    def scalars(self, clock: int, minutes: float, means: dict[str, float]) -> None:
-        """See `Progress`."""
-        self.losses = _losses(means)
-        if not self.console.is_terminal and time.monotonic() - self.spoken > PLAIN_SECONDS:
-            self.spoken = time.monotonic()
-            self.console.print(
-                f"{clock:>12,} samples  {rate:>9,.0f}/s  {self._left(clock, minutes)}  {self.losses}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            text = f"{clock:>12,} samples  {self._rate(clock):>9,.0f}/s  {self._left(clock, minutes)}  {self.losses}"
+            self._say(text)
 
     def finished(self, run: Run, clock: int, minutes: float) -> None:
         """See `Progress`."""
