@@ -128,6 +128,22 @@ def test_train_resume_generate_runs(capsys: pytest.CaptureFixture[str], tmp_path
         assert error.startswith("error: ") and error.count("\n") == 1
 
 
+def test_networks_of_ones_own_are_used_when_their_module_is_trusted(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("my_networks.py").write_text(
+        "from typing import Literal\nfrom cardigan.networks.mlp import MLP\n\n\n"
+        "class Mine(MLP):\n    family: Literal['my_networks:Mine'] = 'my_networks:Mine'\n"
+    )
+    mine = ["game.networks={family: 'my_networks:Mine', width: 8}", "game.penalties={r1: null, r2: null}"]
+    options = [option for option in SMALL if "networks" not in option]
+    assert run("train", "digits", *options, *mine) == 2
+    assert "--trust my_networks" in capsys.readouterr().err
+    assert run("train", "digits", *options, *mine, "--trust", "my_networks") == 0
+    capsys.readouterr()
+    assert run("generate", "last") == 2
+    assert "--trust my_networks" in capsys.readouterr().err
+    assert run("generate", "last", "--trust", "my_networks") == 0
+
+
 def test_a_label_is_obeyed_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "digits", *SMALL, "game.labels=projection") == 0
     assert run("generate", "last", "--label", "7", "--out", "seven.png") == 0

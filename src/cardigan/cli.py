@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -57,10 +58,9 @@ def train(
     trust: Trust = None,
 ) -> None:
     """Train a recipe."""
-    from cardigan.settings import trusting
     from cardigan.training.session import train as train_recipe
 
-    with trusting(*trust or ()):
+    with _trusting(trust):
         train_recipe(recipe, overrides or (), data=data, out=out, progress=_terminal())
 
 
@@ -72,10 +72,9 @@ def resume(
     trust: Trust = None,
 ) -> None:
     """Continue a run, bit for bit, from its newest checkpoint."""
-    from cardigan.settings import trusting
     from cardigan.training.session import resume as resume_run
 
-    with trusting(*trust or ()):
+    with _trusting(trust):
         resume_run(run, overrides or (), at=at, progress=_terminal())
 
 
@@ -95,9 +94,8 @@ def generate(
 ) -> None:
     """Make samples with a trained run."""
     from cardigan.generate import load, write_samples
-    from cardigan.settings import trusting
 
-    with trusting(*trust or ()):
+    with _trusting(trust):
         model = load(run, at)
     make = model.interpolate if interpolate else model.generate
     samples = make(n, seed=seed, label=label, truncation=truncation)
@@ -145,6 +143,15 @@ def _describe(run: "Run") -> str:
         return f"unreadable: {error}"
     scores = "  ".join(f"{name} {value:.3g}" for name, value in summary.scores.items())
     return f"{summary.recipe:<20} {summary.clock:>12,} samples  {summary.state:<12} {scores}"
+
+
+def _trusting(modules: list[str] | None) -> AbstractContextManager[None]:
+    """Trust `modules`, which are looked for in the working folder too, as with `python -m`."""
+    from cardigan.settings import trusting
+
+    if modules:
+        sys.path.insert(0, str(Path.cwd()))
+    return trusting(*modules or ())
 
 
 def _terminal() -> Any:
