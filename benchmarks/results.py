@@ -81,7 +81,7 @@ def picture_figures(run: cardigan.Run, folder: Path) -> dict[str, Any]:
     torch.set_num_threads(2)
     model = cardigan.load(run)
     family = "cifar10-resnet" if run.recipe.data.source == "cifar10" else "mnist-dcgan"
-    judge = judge_of(family, folder, epochs=8 if family == "cifar10-resnet" else 3)
+    judge = judge_of(family, folder, epochs=4 if family == "cifar10-resnet" else 3)
     samples = model.generate(SAMPLES, seed=7)
     grid(run, model.generate(49, seed=1))
     figures: dict[str, Any] = {

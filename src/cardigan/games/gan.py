@@ -35,6 +35,9 @@ class Gan(GameSettings):
     """How class labels are used: not at all, by projection (Miyato & Koyama 2018), by an auxiliary classifier."""
     auxiliary_weight: NonNegativeFloat = 1.0
     """Weight of the auxiliary classifier's cross-entropy, in both players' losses."""
+    auxiliary_fakes: bool = False
+    """Whether the discriminator's classifier learns from fakes too, as AC-GAN was published; the players may then agree
+    on a hidden mark for every class that nobody else can see (docs/log.md)."""
     n_critic: PositiveInt = 1
     """Turns of the discriminator for one of the generator, each on new real samples."""
 
@@ -76,7 +79,8 @@ class GanGame(Game):
         terms = {"adversarial": values.mean()}
         for penalty in due(self.settings.penalties, step.count):
             terms[penalty.name] = penalty.weight * penalty.function(contest).mean()
-        terms |= self._classify(step, real_judgement, fake_judgement)
+        classified = [real_judgement, fake_judgement] if self.settings.auxiliary_fakes else [real_judgement]
+        terms |= self._classify(step, *classified)
         step.signals = _signals(real_judgement, fake_judgement)
         return terms
 
