@@ -134,11 +134,7 @@ def explain(error: ValidationError, root: type[Settings], raw: Any) -> CardiganE
         message = "missing"
     elif first["type"] != "value_error":
         message = f"{message[:1].lower() + message[1:]}, not {shown}"
-    return CardiganError(_one_line(f"{key}: {message}"))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return CardiganError(f"{key}: {message}")
 
 
 def _fields_at(root: type[Settings], path: tuple[Any, ...], raw: Any) -> list[str]:
