@@ -14,13 +14,13 @@ ENGINE = "engine={device: cpu, matmul: highest, threads: 1, memory_format: conti
 
 @pytest.mark.slow
 def test_the_default_objective_finds_all_modes_of_the_ring(tmp_path: Path) -> None:
-    run = cardigan.train("toy-ring", ["training.samples=300k", ENGINE], out=tmp_path / "ring")
+    run = cardigan.train("toy-ring", ["training.samples=400k", ENGINE], out=tmp_path / "ring")
     model = cardigan.load(run)
     codec = model.codec
     found = modes_reached(model.generate(4000, seed=1), codec.centres, codec.spread)  # type: ignore[attr-defined]
     assert found.reached == 8
     assert min(found.counts) > 50
-    assert found.share > 0.4
+    assert found.share > 0.2  # uniform noise: 0.01
 
 
 @pytest.mark.slow
