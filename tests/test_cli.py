@@ -115,7 +115,7 @@ def test_train_resume_generate_runs(capsys: pytest.CaptureFixture[str], tmp_path
     assert run("generate", "last", "-n", "3", "--out", "each") == 0
     assert sorted(path.name for path in Path("each").iterdir()) == ["00000.png", "00001.png", "00002.png"]
     with Image.open("each/00000.png") as picture:
-        assert picture.size == (8, 8)
+        assert picture.size == (16, 16)
     assert run("generate", "last", "--seed", "5") == 0
     assert Path("runs/digits-0001/generated/seed-5.png").is_file()
     assert run("generate", "last", "-n", "12", "--interpolate", "--out", "walk.gif") == 0

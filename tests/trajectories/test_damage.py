@@ -86,7 +86,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_offered(damage: Any, r
     resume(run, at=1920)
     assert run.clocks()[-1] == 2560
     checkpoint.verify(newest(run))
-    assert load(run).generate(2).shape == (2, 1, 8, 8)
+    assert load(run).generate(2).shape == (2, 1, 16, 16)
 
 
 def test_a_pickle_named_safetensors_is_refused_unread(run: Run, tmp_path: Path) -> None:
