@@ -36,7 +36,10 @@ class Model:
         self.clock = int(path.name)
         game = run.recipe.game.build(self.form)
         averaged = {name: game.players[name] for name in game.averaged}
-        checkpoint.load_modules(averaged, path, "average")
+        try:
+            checkpoint.load_modules(averaged, path, "average")
+        except checkpoint.DamagedCheckpointError as damage:
+            raise CardiganError(f"{damage}; {run.offer(self.clock, 'generate')}") from None
         generator = averaged.get("generator")
         if not isinstance(generator, Generator):
             raise CardiganError(f"{run.folder}: its game {run.recipe.game.kind!r} has no generator of noise")

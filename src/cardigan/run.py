@@ -107,7 +107,7 @@ class Run:
         """The recorded scalars, oldest first; a line cut off by a crash is left out."""
         if not self.scalars_file.exists():
             return []
-        lines = self.scalars_file.read_text("utf-8").splitlines()
+        lines = self.scalars_file.read_text("utf-8", errors="replace").splitlines()
         return [row for row in map(_row, lines) if row is not None]
 
     def clocks(self) -> list[int]:
@@ -115,6 +115,13 @@ class Run:
         folder = self.checkpoint_folder
         names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
         return sorted(int(name) for name in names if name.isdecimal())
+
+    def offer(self, clock: int, command: str) -> str:
+        """What to do where the checkpoint at `clock` is damaged: `command` ("resume") with the one before it."""
+        earlier = [each for each in self.clocks() if each < clock]
+        if not earlier:
+            return "there is none before"
+        return f"the one before it: cardigan {command} {self.folder} --at {earlier[-1]}"
 
     def summary(self) -> "Summary":
         """What `cardigan runs` says of this run.
@@ -294,4 +301,4 @@ def writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CardiganError(f"{folder} cannot be written: {error.strerror}") from None
+        raise CardiganError(f"{folder} cannot be written: {error.strerror or error}") from None

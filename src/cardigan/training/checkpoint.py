@@ -5,7 +5,8 @@
         state.json                          clock, counters, the game's state; sha256 of the other files; written last
 
 A checkpoint is written to a temporary name, synchronised to disk, then renamed. safetensors notices a truncated file
-but not a flipped bit, hence the hashes. Nothing in it is code, and loading it executes none.
+but not a flipped bit, hence the hashes; state.json holds its own as well. Nothing in it is code, and loading it
+executes none.
 """
 
 import hashlib
@@ -28,6 +29,17 @@ from cardigan.errors import CardiganError
 from cardigan.training.loop import Loop
 
 STATE = "state.json"
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "clock": int,
+    "rounds": int,
+    "counts": dict,
+    "optimizers": dict,
+    "precision": dict,
+    "random": dict,
+    "game": dict,
+    "minutes": (int, float),
+}
+"""What is in state.json beside the hashes."""
 KEEP_LAST = 3
 
 
@@ -79,13 +91,16 @@ def load_checkpoint(loop: Loop, path: Path) -> dict[str, Any]:
     """
     state = verify(path)
     tensors = {name: read_tensors(path, name) for name in state["files"]}
-    _load_named(loop.game.players, tensors["players.safetensors"], path)
-    _load_named(loop.average.players, tensors.get("average.safetensors", {}), path)
-    _load_optimizers(loop, tensors.get("optimizers.safetensors", {}), state["optimizers"])
-    loop.precision.load_state_dict(state["precision"])
-    loop.game.load_state_dict({**state["game"], **tensors.get("game.safetensors", {})})
-    loop.clock, loop.rounds, loop.counts = state["clock"], state["rounds"], Counter(state["counts"])
-    _restore_random(tensors["random.safetensors"], state["random"])
+    try:
+        _load_named(loop.game.players, tensors["players.safetensors"], path)
+        _load_named(loop.average.players, tensors.get("average.safetensors", {}), path)
+        _load_optimizers(loop, tensors.get("optimizers.safetensors", {}), state["optimizers"])
+        loop.precision.load_state_dict(state["precision"])
+        loop.game.load_state_dict({**state["game"], **tensors.get("game.safetensors", {})})
+        loop.clock, loop.rounds, loop.counts = state["clock"], state["rounds"], Counter(state["counts"])
+        _restore_random(tensors["random.safetensors"], state["random"])
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedCheckpointError(f"{path}: it does not hold what this recipe needs: {error!r}") from error
     return state
 
 
@@ -119,9 +134,14 @@ def verify(path: Path) -> dict[str, Any]:
     """
     try:
         state = json.loads((path / STATE).read_text("utf-8"))
-        files = dict(state["files"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        files, seal = dict(state["files"]), state.pop("sha256", None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DamagedCheckpointError(f"{path / STATE} is missing or damaged") from None
+    if seal is not None and seal != _seal(state):  # checkpoints of the first days have none
+        raise DamagedCheckpointError(f"{path / STATE} is damaged: its sha256 is not the one written in it")
+    for name, kind in TYPES.items():
+        if name in state and not isinstance(state[name], kind):
+            raise DamagedCheckpointError(f"{path / STATE} is damaged: its {name} is {str(state[name])[:40]!r}")
     for name, digest in files.items():
         if Path(name).name != name or not (path / name).is_file():
             raise DamagedCheckpointError(f"{path / name} is missing")
@@ -154,7 +174,8 @@ def write_folder(target: Path, tensors: Mapping[str, Mapping[str, Tensor]], stat
         for name, group in tensors.items():
             save_file({key: value.contiguous() for key, value in group.items()}, temporary / f"{name}.safetensors")
         hashes = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
-        (temporary / STATE).write_text(json.dumps({**state, "files": hashes}, indent=1), "utf-8")
+        content = json.loads(json.dumps({**state, "files": hashes}))
+        (temporary / STATE).write_text(json.dumps({**content, "sha256": _seal(content)}, indent=1), "utf-8")
         for path in (*temporary.iterdir(), temporary):
             _synchronise(path)
         if target.exists():
@@ -162,7 +183,7 @@ def write_folder(target: Path, tensors: Mapping[str, Mapping[str, Tensor]], stat
         temporary.rename(target)
         _synchronise(target.parent)
     except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise CardiganError(f"{target}: the checkpoint could not be written: {reason}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -219,16 +240,19 @@ def _load_optimizers(loop: Loop, moments: Mapping[str, Tensor], numbers: Mapping
         optimizer.state.clear()
     for key, value in {**moments, **numbers}.items():
         player, index, name = key.split(".", 2)
-        parameter = loop.parameters[player][int(index)]
-        state = loop.optimizers[player].state[parameter]
-        state[name] = _like(parameter, value) if isinstance(value, Tensor) else value
+        parameter, optimizer = loop.parameters[player][int(index)], loop.optimizers[player]
+        fused = bool(optimizer.param_groups[0].get("fused"))
+        optimizer.state[parameter][name] = _like(parameter, value, fused) if isinstance(value, Tensor) else value
 
 
-def _like(parameter: Tensor, saved: Tensor) -> Tensor:
-    """`saved` with the strides of `parameter`: fused steps on differing strides are silently wrong."""
+def _like(parameter: Tensor, saved: Tensor, fused: bool) -> Tensor:
+    """`saved` with the strides of `parameter`: fused steps on differing strides are silently wrong.
+
+    The count of steps, a scalar, lies where the step is computed: beside the weights if it is fused, else on the CPU.
+    """
     if saved.shape == parameter.shape and saved.dim():
         return torch.empty_like(parameter, dtype=saved.dtype, requires_grad=False).copy_(saved)
-    return saved.to(parameter.device) if saved.dim() else saved.clone()
+    return saved.to(parameter.device) if saved.dim() or fused else saved.clone()
 
 
 def _random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -248,6 +272,10 @@ def _restore_random(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -
     random.setstate((version, tuple(internal), following))
     name, keys, *rest = numbers["numpy"]
     np.random.set_state((name, np.array(keys, np.uint32), *rest))
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -68,7 +68,14 @@ class Recorder:
         return path
 
     def checkpoint(self, minutes: float) -> Path:
-        """Save everything that decides the trajectory; older checkpoints are thinned out."""
+        """Save everything that decides the trajectory; older checkpoints are thinned out.
+
+        Raises:
+            TrainingFailedError: a weight is not finite (the last losses may have been, before the last step).
+        """
+        for name, player in self.loop.game.players.items():
+            if not all(bool(value.isfinite().all()) for value in player.state_dict().values()):
+                raise TrainingFailedError(self._obituary(f"a weight of the {name}"))
         path = checkpoint.save_checkpoint(self.loop, self.run.checkpoint_folder, minutes=minutes)
         checkpoint.prune(self.run.checkpoint_folder)
         self.events.flush()
@@ -112,18 +119,19 @@ def crossed(before: int, after: int, interval: int) -> bool:
 def cut(run: Run, clock: int) -> None:
     """Remove the records past `clock`: scalars and grids of a stretch that will be trained again.
 
-    Later checkpoints, if there are any, are put aside rather than removed.
+    Later checkpoints, if there are any, are put aside rather than removed; newest first and before anything else, so
+    that whoever is killed here can do it again.
     """
-    rows = [row for row in run.scalars() if row["samples"] <= clock]
-    write_text(run.scalars_file, "".join(json.dumps(row) + "\n" for row in rows))
-    for path in run.sample_folder.glob("[0-9]*") if run.sample_folder.is_dir() else ():
-        if int(path.stem) > clock:
-            path.unlink()
-    for later in (each for each in run.clocks() if each > clock):
+    for later in reversed([each for each in run.clocks() if each > clock]):
         aside = run.checkpoint_folder / "put-aside"
         aside.mkdir(exist_ok=True)
         shutil.rmtree(aside / checkpoint.name_of(later), ignore_errors=True)
         (run.checkpoint_folder / checkpoint.name_of(later)).rename(aside / checkpoint.name_of(later))
+    rows = [row for row in run.scalars() if row["samples"] <= clock]
+    write_text(run.scalars_file, "".join(json.dumps(row) + "\n" for row in rows))
+    for path in run.sample_folder.glob("[0-9]*") if run.sample_folder.is_dir() else ():
+        if path.stem.isdecimal() and int(path.stem) > clock:
+            path.unlink()
 
 
 def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -3,14 +3,15 @@
 import json
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from lightning_fabric import Fabric
+from pydantic import TypeAdapter, ValidationError
 
 from cardigan.data.base import Dataset
 from cardigan.data.codec import save_codec
@@ -60,15 +61,13 @@ def train(
     fabric = start_fabric(loaded.engine)
     progress = (progress or Silent()) if fabric.is_global_zero else Silent()
     dataset = _load_data(loaded, fabric)
-    pictures = len(dataset.form.shape) == 3
-    choice = choose(loaded.engine, _rehearsal(loaded, dataset, fabric), fabric, pictures)
+    choice = _choose(loaded, dataset, fabric)
     choice.apply()
     loop = Loop(loaded, dataset, choice, fabric)
     run: Run = fabric.broadcast(create_run(loaded, out) if fabric.is_global_zero else None)  # type: ignore[assignment]
     if fabric.is_global_zero:
         with writable(run.folder):
-            _write_environment(run, choice, dataset)
-            save_codec(dataset.codec, dataset.form, run.codec_folder)
+            _describe(run, choice, dataset)
     progress.started(run, loaded, dataset, choice)
     return _play(run, loop, 0.0, progress)
 
@@ -96,30 +95,41 @@ def resume(
     if at is None and path is not None and _finished(recipe, checkpoint.verify(path)):
         progress.already_finished(run)
         return run
-    recorded = run.environment
+    recorded = None if path is None and not run.environment_file.exists() else _recorded(run)
     fabric = start_fabric(recipe.engine)
     progress = progress if fabric.is_global_zero else Silent()
     dataset = _load_data(recipe, fabric)
-    if dataset.fingerprint != recorded["data"]:
+    if recorded and dataset.fingerprint != recorded.data:
         raise CardiganError(f"{run.folder}: {recipe.data.source} is no longer the data that this run was trained on")
-    choice = EngineChoice(**recorded["engine"])
+    choice = recorded.engine if recorded else _choose(recipe, dataset, fabric)
     choice.apply()
     loop = Loop(recipe, dataset, choice, fabric)
     with _held(run, fabric):
-        minutes = 0.0 if path is None else checkpoint.load_checkpoint(loop, path)["minutes"]
+        minutes = 0.0 if path is None else _restore(run, loop, path)
         if fabric.is_global_zero:
             with writable(run.folder):
                 write_text(run.recipe_file, recipe.yaml())
                 cut(run, loop.clock)
-    progress.resumed(run, recipe, choice, loop.clock, _environment_changes(recorded["environment"]))
+                if recorded is None:  # killed before it was written
+                    _describe(run, choice, dataset)
+    changes = _environment_changes(recorded.environment) if recorded else []
+    progress.resumed(run, recipe, choice, loop.clock, changes)
     return _play(run, loop, minutes, progress)
+
+
+def _restore(run: Run, loop: Loop, path: Path) -> float:
+    """Put the checkpoint at `path` into `loop`; the minutes trained until then."""
+    try:
+        return float(checkpoint.load_checkpoint(loop, path).get("minutes", 0.0))
+    except checkpoint.DamagedCheckpointError as damage:
+        raise CardiganError(f"{damage}; {run.offer(int(path.name), 'resume')}") from None
 
 
 def _play(run: Run, loop: Loop, minutes: float, progress: Progress) -> Run:
     """Rounds until the budget is spent or a signal comes; then a checkpoint, whatever the reason."""
     records, writes = loop.recipe.records, loop.fabric.is_global_zero
     start = time.monotonic() - 60 * minutes
-    with _held(run, loop.fabric), _signals() as caught, progress, writable(run.folder):
+    with _held(run, loop.fabric), _peers(run, loop.fabric), _signals() as caught, progress, writable(run.folder):
         recorder = Recorder(run, loop, loop.dataset.codec) if writes else None
         if recorder and loop.clock == 0:
             recorder.grid()
@@ -195,6 +205,22 @@ def _signals() -> Iterator[list[int]]:
 
 
 @contextmanager
+def _peers(run: Run, fabric: Fabric) -> Iterator[None]:
+    """One line where another process of this run has ended: that one says why."""
+    from torch.distributed import DistError
+
+    try:
+        yield
+    except RuntimeError as error:
+        if fabric.world_size == 1 or not (isinstance(error, DistError) or "gloo" in str(error)):
+            raise
+        raise CardiganError(
+            f"process {fabric.global_rank} of {fabric.world_size} has lost touch with the others, which may say why; "
+            f"to go on from the last checkpoint: cardigan resume {run.folder}"
+        ) from error
+
+
+@contextmanager
 def _held(run: Run, fabric: Fabric) -> Iterator[None]:
     if not fabric.is_global_zero:
         yield
@@ -210,13 +236,32 @@ def _load_data(recipe: Recipe, fabric: Fabric) -> Dataset:
     return dataset.to(fabric.device)
 
 
-def _rehearsal(recipe: Recipe, dataset: Dataset, fabric: Fabric) -> Callable[[EngineChoice], Callable[[], None]]:
-    return lambda choice: Loop(recipe, dataset, choice, fabric).round
+def _choose(recipe: Recipe, dataset: Dataset, fabric: Fabric) -> EngineChoice:
+    pictures = len(dataset.form.shape) == 3
+    return choose(recipe.engine, lambda choice: Loop(recipe, dataset, choice, fabric).round, fabric, pictures)
 
 
-def _write_environment(run: Run, choice: EngineChoice, dataset: Dataset) -> None:
+@dataclass
+class _Recorded:
+    """What environment.json tells a later process."""
+
+    engine: EngineChoice
+    environment: dict[str, Any]
+    data: str
+
+
+def _recorded(run: Run) -> _Recorded:
+    try:
+        return TypeAdapter(_Recorded).validate_python(run.environment)
+    except ValidationError:
+        raise CardiganError(f"{run.environment_file} is damaged: it does not hold what the engine chose") from None
+
+
+def _describe(run: Run, choice: EngineChoice, dataset: Dataset) -> None:
+    """Write codec and environment.json; where the latter is, the former is too."""
     from cardigan import __version__
 
+    save_codec(dataset.codec, dataset.form, run.codec_folder)
     content = {
         "cardigan": __version__,
         "engine": choice.plain(),
@@ -259,15 +304,11 @@ def _checkpoint_to_resume(run: Run, at: int | None) -> Path | None:
     try:
         checkpoint.verify(path)
     except checkpoint.DamagedCheckpointError as damage:
-        earlier = [each for each in clocks if each < clock]
-        offer = (
-            f"the one before it: cardigan resume {run.folder} --at {earlier[-1]}" if earlier else "there is none before"
-        )
-        raise CardiganError(f"{damage}; {offer}") from None
+        raise CardiganError(f"{damage}; {run.offer(clock, 'resume')}") from None
     return path
 
 
 def _finished(recipe: Recipe, state: dict[str, Any]) -> bool:
     training = recipe.training
-    by_samples = training.samples is not None and state["clock"] >= training.samples
-    return by_samples or (training.minutes is not None and state["minutes"] >= training.minutes)
+    by_samples = training.samples is not None and state.get("clock", 0) >= training.samples
+    return by_samples or (training.minutes is not None and state.get("minutes", 0.0) >= training.minutes)
