@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardigan.errors import CardiganError
+from cardigan.files import read_json, writable, write_text
 from cardigan.settings import allowed
 
 if TYPE_CHECKING:
@@ -253,52 +254,9 @@ def _touched(folder: Path) -> float:
     return max(path.stat().st_mtime for path in watched if path.exists())
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in the file at `path`.
-
-    Raises:
-        CardiganError: it is missing or damaged.
-    """
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise CardiganError(f"{path} is missing") from None
-    except (OSError, ValueError, RecursionError):
-        raise CardiganError(f"{path} is damaged: not JSON") from None
-    if not isinstance(content, dict):
-        raise CardiganError(f"{path} is damaged: not a JSON object")
-    return content
-
-
 def _row(line: str) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
     except ValueError:
         return None
     return row if isinstance(row, dict) and isinstance(row.get("samples"), int) else None
-
-
-@contextlib.contextmanager
-def writable(folder: Path) -> Iterator[None]:
-    """Turn what the operating system says of a full or read-only disk into one line that names `folder`.
-
-    Raises:
-        CardiganError: something in it could not be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise CardiganError(f"{folder} cannot be written: {error.strerror or error}") from None

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardigan.data.memory import InMemory, to_unit
-from cardigan.data.pictures import PictureCodec
+from cardigan.data.picture_codec import PictureCodec
 from cardigan.sample import Batch, Form
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from cardigan.data.pictures import PictureCodec, Pictures, parse_size
+from cardigan.data.picture_codec import PictureCodec
+from cardigan.data.pictures import Pictures, parse_size
 from cardigan.data.sources.split import assign, digest, digests
 from cardigan.errors import CardiganError
 

@@ -16,7 +16,8 @@ from PIL import Image
 
 from cardigan.data.pictures import Pictures
 from cardigan.data.sources import UnreadableError, open_source
-from cardigan.data.sources.decoding import decode, fitted, look
+from cardigan.data.sources.decoding import decode, look
+from cardigan.data.sources.fitting import fitted
 from cardigan.data.sources.idx import parse_idx
 from cardigan.data.sources.layout import lay_out, natural
 from cardigan.errors import CardiganError

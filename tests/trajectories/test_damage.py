@@ -277,7 +277,7 @@ def test_a_disk_that_fills_between_checkpoints_is_one_line(run: Run, monkeypatch
     def fail(*arguments: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("cardigan.data.pictures.PictureCodec.render", fail)
+    monkeypatch.setattr("cardigan.data.picture_codec.PictureCodec.render", fail)
     with pytest.raises(CardiganError, match="No space left on device") as error:
         resume(run, ["training.samples=3840"])
     line(error)

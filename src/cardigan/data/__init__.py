@@ -7,7 +7,7 @@ DATA = {
 """Kinds of data a recipe may name: tag -> settings class."""
 
 CODECS = {
-    "pictures": "cardigan.data.pictures:PictureCodec",
+    "pictures": "cardigan.data.picture_codec:PictureCodec",
     "points": "cardigan.data.toys:PointCodec",
 }
 """Codecs a run folder may name."""

@@ -2,15 +2,14 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from cardigan.data.sources.source import Split
 from cardigan.sample import Batch, Form
 from cardigan.settings import Settings
-
-Split = Literal["train", "validation", "test"]
 
 
 class Codec(Settings, ABC):

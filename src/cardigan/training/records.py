@@ -12,8 +12,9 @@ from torch import Tensor
 
 from cardigan.data.base import Codec
 from cardigan.errors import CardiganError
+from cardigan.files import write_text
 from cardigan.randomness import Random
-from cardigan.run import Run, write_text
+from cardigan.run import Run
 from cardigan.training import checkpoint
 from cardigan.training.loop import Loop
 

@@ -16,8 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 from cardigan.data.base import Dataset
 from cardigan.data.codec import save_codec
 from cardigan.errors import CardiganError
+from cardigan.files import writable, write_text
 from cardigan.recipe import Recipe, load_recipe
-from cardigan.run import Run, check_out, create_run, open_run, writable, write_text
+from cardigan.run import Run, check_out, create_run, open_run
 from cardigan.training import checkpoint
 from cardigan.training.engine import EngineChoice, choose, environment, start_fabric
 from cardigan.training.loop import Loop

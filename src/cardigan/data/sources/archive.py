@@ -6,9 +6,8 @@ import zlib
 from functools import partial
 from pathlib import Path
 
-from cardigan.data.base import Split
 from cardigan.data.sources.layout import Layout, is_picture, lay_out, natural
-from cardigan.data.sources.source import Encoded, Source, UnreadableError, shown
+from cardigan.data.sources.source import Encoded, Source, Split, UnreadableError, shown
 from cardigan.errors import CardiganError
 
 LARGEST = 2**28

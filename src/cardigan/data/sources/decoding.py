@@ -1,10 +1,11 @@
-"""Encoded pictures of any mode -> grey or RGB, upright, opaque, of the wanted size."""
+"""Encoded pictures of any mode -> upright pictures of mode L, LA, RGB or RGBA, 8 bits per channel."""
 
 import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,22 +14,53 @@ from cardigan.data.sources.source import UnreadableError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Fit = Literal["crop", "pad", "stretch"]
-Background = Literal["white", "black"]
-
 # Only plain picture formats: Pillow would also start programs (EPS) or fetch what a file points to.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+    {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
+    | {".ppm", ".pgm", ".pbm", ".pnm"}
 )
-GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
+GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _ORIENTATION = 0x0112
 
 
-def decode(data: bytes, name: str, background: Background = "white") -> "Image":
-    """The picture in `data`: mode L where it is stored as grey, else RGB; upright, alpha laid on a colour.
+@dataclass(frozen=True)
+class Look:
+    """What the header of a picture says.
 
-    EXIF rotation is applied. Of an animation, the first frame.
+    Attributes:
+        mode: Pillow's name of its mode: L, RGB, P, CMYK, I;16 and so on.
+        size: (height, width) once upright.
+        grey: whether it is stored as grey.
+        alpha: whether it may have transparent pixels.
+        orientation: EXIF's, 1 (upright) to 8.
+        animated: whether it holds more than one frame.
+    """
+
+    mode: str
+    size: tuple[int, int]
+    grey: bool
+    alpha: bool
+    orientation: int
+    animated: bool
+
+
+def look(data: bytes, name: str) -> Look:
+    """What the header of the picture in `data` says; its pixels are not read.
+
+    Raises:
+        UnreadableError: no picture, or larger than Pillow's limit on pixels.
+    """
+    with _opened(data, name) as image:
+        return _look(image)
+
+
+def decode(data: bytes, name: str) -> tuple["Image", Look]:
+    """The picture in `data`, and what its header says.
+
+    Of mode L, LA, RGB or RGBA: grey where it is stored as grey, with alpha where one of its pixels is not opaque; 16
+    bits are rounded to 8. Upright by its EXIF orientation. Of an animation, the first frame.
 
     Raises:
         UnreadableError: no picture, damaged, truncated, or larger than Pillow's limit on pixels.
@@ -36,16 +68,18 @@ def decode(data: bytes, name: str, background: Background = "white") -> "Image":
     from PIL import ImageOps
 
     with _opened(data, name) as image:
+        header = _look(image)
         image.load()
-        upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
-        return _opaque(upright, background)
+        upright = ImageOps.exif_transpose(image) if header.orientation != 1 else image
+        return _plain(upright), header
 
 
-def look(data: bytes, name: str) -> tuple[bool, tuple[int, int]]:
-    """Whether a picture is stored as grey, and its (height, width) once upright; reads the header alone."""
-    with _opened(data, name) as image:
-        width, height = image.size
-        return image.mode in GREY, (width, height) if _orientation(image) >= 5 else (height, width)
+def _look(image: "Image") -> Look:
+    orientation = _orientation(image)
+    size = image.size if orientation >= 5 else image.size[::-1]
+    alpha = image.mode in ALPHA or "transparency" in image.info
+    animated = bool(getattr(image, "is_animated", False)) and image.format != "TIFF"  # pages of a TIFF are no frames
+    return Look(image.mode, size, image.mode in GREY, alpha, orientation, animated)
 
 
 def _orientation(image: "Image") -> int:
@@ -79,15 +113,17 @@ def _opened(data: bytes, name: str) -> Iterator["Image"]:
         raise UnreadableError(name, str(error) or type(error).__name__) from None
 
 
-def _opaque(image: "Image", background: Background) -> "Image":
+def _plain(image: "Image") -> "Image":
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if image.mode.startswith("I") or image.mode == "F":
         return _from_16_bit(image)
-    grey = image.mode in GREY
-    if image.mode.endswith(("A", "a")) or "transparency" in image.info:
-        image = _laid_on(image, background)
-    return image.convert("L" if grey else "RGB")
+    straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)  # from premultiplied alpha
+    image = image if image.mode == straight else image.convert(straight)
+    if image.mode in ALPHA or "transparency" in image.info:
+        image = image.convert("LA" if image.mode in GREY else "RGBA")
+        return image if np.asarray(image)[..., -1].min() < 255 else image.convert("L" if image.mode == "LA" else "RGB")
+    return image.convert("L" if image.mode in GREY else "RGB")
 
 
 def _from_16_bit(image: "Image") -> "Image":
@@ -97,40 +133,3 @@ def _from_16_bit(image: "Image") -> "Image":
     if image.mode == "F" or values.min() < 0 or values.max() > 65535:
         raise ValueError("its pixels have no agreed range; allowed: 8 or 16 bits per channel")
     return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
-
-
-def _laid_on(image: "Image", background: Background) -> "Image":
-    from PIL import Image
-
-    straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)  # from premultiplied alpha
-    image = image.convert(straight).convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, background), image)
-
-
-def fitted(image: "Image", size: tuple[int, int], fit: Fit, background: Background = "white") -> "Image":
-    """`image` at `size` (height, width), resized by an antialiased bicubic filter.
-
-    crop: the largest centred part of the wanted aspect ratio; pad: the whole, centred on `background`;
-    stretch: the whole, without regard to its aspect ratio.
-    """
-    from PIL import Image
-
-    height, width = size
-    if image.size == (width, height):
-        return image
-    if fit == "pad":
-        scale = min(width / image.width, height / image.height)
-        inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        canvas = Image.new(image.mode, (width, height), background)
-        canvas.paste(image.resize(inner, Image.Resampling.BICUBIC), ((width - inner[0]) // 2, (height - inner[1]) // 2))
-        return canvas
-    box = _centre(image.size, width / height) if fit == "crop" else None
-    return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
-
-
-def _centre(size: tuple[int, int], ratio: float) -> tuple[float, float, float, float]:
-    """The largest centred box of aspect `ratio` (width / height) in a picture of `size` (width, height)."""
-    width, height = size
-    kept_width, kept_height = min(float(width), height * ratio), min(float(height), width / ratio)
-    left, top = (width - kept_width) / 2, (height - kept_height) / 2
-    return left, top, left + kept_width, top + kept_height

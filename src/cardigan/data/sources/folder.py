@@ -4,9 +4,8 @@ import os
 from functools import partial
 from pathlib import Path
 
-from cardigan.data.base import Split
 from cardigan.data.sources.layout import Layout, is_picture, lay_out, natural
-from cardigan.data.sources.source import Encoded, Source, UnreadableError, shown
+from cardigan.data.sources.source import Encoded, Source, Split, UnreadableError, shown
 from cardigan.errors import CardiganError
 
 

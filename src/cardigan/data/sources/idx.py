@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardigan.data.base import Split
-from cardigan.data.sources.source import Pixels, Source, Stack, number_names, shown
+from cardigan.data.sources.source import Pixels, Source, Split, Stack, number_names, shown
 from cardigan.errors import CardiganError
 
 _NAME = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx[0-9]-ubyte(\.gz)?$")

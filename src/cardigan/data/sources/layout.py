@@ -7,9 +7,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from cardigan.data.base import Split
 from cardigan.data.sources.decoding import SUFFIXES
-from cardigan.data.sources.source import Labels
+from cardigan.data.sources.source import Labels, Split
 
 SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cardigan.data.base import Split
 from cardigan.data.sources.layout import natural
-from cardigan.data.sources.source import Encoded, Labels, Source, UnreadableError, number_names, shown
+from cardigan.data.sources.source import Encoded, Labels, Source, Split, UnreadableError, number_names, shown
 from cardigan.errors import CardiganError
 
 _NAME = re.compile(r"(train|test|validation|valid|val)(-.*)?\.parquet$")

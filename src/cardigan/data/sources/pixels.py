@@ -1,14 +1,16 @@
-"""The pictures of a source as one array of bytes, all of one shape."""
+"""Pictures of a source as arrays of bytes, all of one shape; what cannot be read is named and left out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cardigan.data.sources.decoding import Background, Fit, decode, fitted, look
-from cardigan.data.sources.source import Encoded, Part, Pixels, Source, Stack, shown
-from cardigan.data.sources.split import digest, digests, pack
+from cardigan.data.sources.decoding import decode, look
+from cardigan.data.sources.fitting import Wanted, brought
+from cardigan.data.sources.source import Encoded, Part, Pixels, Source, Stack, UnreadableError, shown
+from cardigan.data.sources.split import digest, pack
 from cardigan.errors import CardiganError
 
 if TYPE_CHECKING:
@@ -16,83 +18,96 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What every picture is brought to.
+class Block:
+    """Some pictures of a part, read.
 
     Attributes:
-        channels: 1 or 3.
-        size: (height, width).
-        fit: how another size is brought to this one; None refuses another size.
-        background: the colour under transparent pixels and around padded pictures.
+        indices: (n,) int64, where in the part they stand, in the order they were asked for.
+        pixels: (n, C, H, W) uint8.
+        digests: (n, 16) uint8, of the originals: equal for equal pictures, whatever file they came from.
+        failures: what could not be read; its indices are not among `indices`.
+        animated: how many are the first frames of animations.
     """
 
-    channels: int
-    size: tuple[int, int]
-    fit: Fit | None = "crop"
-    background: Background = "white"
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        return (self.channels, *self.size)
+    indices: NDArray[np.int64]
+    pixels: Pixels
+    digests: NDArray[np.uint8]
+    failures: tuple[UnreadableError, ...] = ()
+    animated: int = 0
 
 
-def native_channels(source: Source) -> int:
-    """1 if every picture of every split is stored as grey, else 3; the search ends at the first that is not."""
-    return 1 if all(_all_grey(read()) for read in source.parts.values()) else 3
+def read_block(part: Part, indices: Sequence[int] | NDArray[np.int64], wanted: Wanted) -> Block:
+    """The pictures at `indices` of `part`.
+
+    Raises:
+        CardiganError: a picture of another size where `wanted` has no way to fit it.
+    """
+    pixels, marks, animated = np.empty((len(indices), *wanted.shape), np.uint8), list[bytes](), 0
+    kept, failures = list[int](), list[UnreadableError]()
+    for index in map(int, indices):
+        try:
+            image, moves = original(part, index)
+        except UnreadableError as failure:
+            failures.append(failure)
+            continue
+        pixels[len(kept)] = brought(image, wanted, name_of(part, index))
+        marks.append(digest(np.asarray(image)))
+        kept.append(index)
+        animated += moves
+    chosen = np.asarray(kept, dtype=np.int64)
+    return Block(chosen, pixels[: len(kept)], pack(marks), tuple(failures), animated)
 
 
-def _all_grey(part: Part) -> bool:
+def original(part: Part, index: int) -> tuple["Image", bool]:
+    """Picture number `index`, of mode L, LA, RGB or RGBA, and whether it is the first frame of an animation.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+    from PIL import Image
+
     if isinstance(part, Stack):
-        return part.pixels.ndim == 3
-    return all(look(part.read(index), part.names[index])[0] for index in range(len(part)))
+        return Image.fromarray(np.ascontiguousarray(part.pixels[index])), False
+    image, header = decode(part.read(index), part.names[index])
+    return image, header.animated
+
+
+def name_of(part: Part, index: int) -> str:
+    """Picture number `index` as an error message names it."""
+    return part.names[index] if isinstance(part, Encoded) else f"picture {index}"
+
+
+def native_channels(source: Source, most: int | None = None) -> int:
+    """1 if every picture of every split is stored as grey, else 3; the search ends at the first that is not.
+
+    Args:
+        most: look at the first so many of each split only.
+    """
+    return 1 if all(_all_grey(read(), most) for read in source.parts.values()) else 3
+
+
+def _all_grey(part: Part, most: int | None) -> bool:
+    if isinstance(part, Stack):
+        return part.pixels.ndim == 3 or part.pixels.shape[3] == 2
+    for index in range(len(part) if most is None else min(most, len(part))):
+        try:
+            if not look(part.read(index), part.names[index]).grey:
+                return False
+        except UnreadableError:  # will be counted when its pixels are read
+            continue
+    return True
 
 
 def native_size(source: Source) -> tuple[int, int]:
-    """(height, width) of the first picture of the train split, to which all others are then held."""
+    """(height, width) of the first readable picture of the train split, to which all others are then held."""
     part = source.parts["train"]()
-    if len(part) == 0:
+    if isinstance(part, Stack):
+        if len(part):
+            return part.pixels.shape[1], part.pixels.shape[2]
         raise CardiganError(f"{shown(source.name)}: no pictures in its train split")
-    if isinstance(part, Stack):
-        return part.pixels.shape[1], part.pixels.shape[2]
-    return look(part.read(0), part.names[0])[1]
-
-
-def read_pixels(part: Part, wanted: Wanted) -> tuple[Pixels, NDArray[np.uint8]]:
-    """(N, C, H, W) bytes of all pictures of `part`, and the (N, 16) digests of the originals.
-
-    Raises:
-        UnreadableError: the first picture that cannot be read.
-        CardiganError: a picture of another size where `wanted` has no way to fit it.
-    """
-    if isinstance(part, Stack):
-        upright = part.pixels[:, None] if part.pixels.ndim == 3 else part.pixels.transpose(0, 3, 1, 2)
-        if upright.shape[1:] == wanted.shape:  # nothing to change: one operation for all of them
-            return upright, digests(part.pixels)
-    pixels, marks = np.empty((len(part), *wanted.shape), dtype=np.uint8), []
     for index in range(len(part)):
-        image, name = _image(part, index, wanted.background)
-        marks.append(digest(np.asarray(image)))
-        pixels[index] = _brought(image, wanted, name)
-    return pixels, pack(marks)
-
-
-def _image(part: Part, index: int, background: Background) -> tuple["Image", str]:
-    from PIL import Image
-
-    if isinstance(part, Encoded):
-        return decode(part.read(index), part.names[index], background), part.names[index]
-    return Image.fromarray(np.ascontiguousarray(part.pixels[index])), f"picture {index}"
-
-
-def _brought(image: "Image", wanted: Wanted, name: str) -> Pixels:
-    """`image` as (C, H, W) bytes."""
-    if wanted.fit is None and image.size != wanted.size[::-1]:
-        raise CardiganError(
-            f"{name}: {image.height}x{image.width} pixels (height x width), but the first picture has "
-            f"{wanted.size[0]}x{wanted.size[1]}; give one size for all, such as data.size=64"
-        )
-    mode = "L" if wanted.channels == 1 else "RGB"
-    image = image if image.mode == mode else image.convert(mode)
-    pixels = np.asarray(fitted(image, wanted.size, wanted.fit or "crop", wanted.background))
-    return pixels[None] if wanted.channels == 1 else pixels.transpose(2, 0, 1)
+        try:
+            return look(part.read(index), part.names[index]).size
+        except UnreadableError:
+            continue
+    raise CardiganError(f"{shown(source.name)}: no readable picture in its train split")

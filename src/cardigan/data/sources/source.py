@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cardigan.data.base import Split
 from cardigan.errors import CardiganError
 
+Split = Literal["train", "validation", "test"]
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+Sentences = Sequence[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,15 @@ class Stack:
     """Pictures that are pixels already, all of one size.
 
     Attributes:
-        pixels: (N, H, W) grey or (N, H, W, 3) RGB, uint8.
+        pixels: uint8, (N, H, W) grey or (N, H, W, C): grey and alpha (C = 2), RGB (3), RGB and alpha (4). May be a
+            memory map.
         labels: (N,) int64 class indices, or None.
+        sentences: what is said of each picture, none, one or several; or None.
     """
 
     pixels: Pixels
     labels: Labels | None = None
+    sentences: Sentences | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -34,14 +40,18 @@ class Encoded:
     """Pictures still encoded as PNG, JPEG and so on, of any size and mode.
 
     Attributes:
-        names: of each picture, as an error message names it: "photos.zip: cats/1.png".
-        read: index -> the encoded bytes; raises UnreadableError.
+        names: of each picture, as an error message names it: "photos.zip: cats/1.png". Made when asked for, where
+            there may be millions.
+        read: index -> the encoded bytes; raises UnreadableError. Safe in forked processes. Neighbouring indices lie
+            near each other on disk.
         labels: (N,) int64 class indices, or None.
+        sentences: what is said of each picture, none, one or several; or None.
     """
 
     names: Sequence[str]
     read: Callable[[int], bytes]
     labels: Labels | None = None
+    sentences: Sentences | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -56,14 +66,18 @@ class Source:
 
     Attributes:
         name: as the user wrote it.
-        parts: split -> what reads its pictures. "train" is always there; where it is alone, the source has no split of
-            its own and "train" is everything.
+        parts: split -> what reads its pictures; asking twice is cheap. "train" is always there; where it is alone, the
+            source has no split of its own and "train" is everything.
         classes: names of the labels in the order of their indices; empty where pictures carry none.
+        files: everything on disk that pictures, labels and sentences come from; empty where there is nothing.
+        remarks: what the user should know about how the source was understood, a line each.
     """
 
     name: str
     parts: Mapping[Split, Callable[[], Part]]
     classes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class UnreadableError(CardiganError):
@@ -77,6 +91,9 @@ class UnreadableError(CardiganError):
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, " ".join(reason.split())
         super().__init__(f"{name}: unreadable picture: {self.reason}")
+
+    def __reduce__(self) -> tuple[type["UnreadableError"], tuple[str, str]]:
+        return UnreadableError, (self.name, self.reason)
 
 
 def shown(name: object) -> str:

@@ -5,23 +5,36 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from cardigan.data.base import Split
-from cardigan.data.sources.source import Pixels
+from cardigan.data.sources.source import Pixels, Split
 
 DIGEST = 16
 """Bytes of a picture's digest."""
 
 
 def digest(pixels: Pixels) -> bytes:
-    """Hash of one picture, (H, W) or (H, W, 3): equal for equal pixels, whatever file they came from.
+    """Hash of one picture, (H, W) or (H, W, C): equal for equal pixels, whatever file they came from.
 
-    A grey picture stored as RGB is the same picture as its grey original.
+    A grey picture stored as RGB is the same picture as its grey original, one whose alpha is opaque everywhere the same
+    as one without, and the colour of a pixel that cannot be seen makes no difference.
     """
-    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]
+    pixels = _essential(pixels)
     content = blake2b(repr(pixels.shape).encode(), digest_size=DIGEST)
     content.update(np.ascontiguousarray(pixels).data)
     return content.digest()
+
+
+def _essential(pixels: Pixels) -> Pixels:
+    if pixels.ndim == 2:
+        return pixels
+    colours, alpha = (pixels[..., :-1], pixels[..., -1:]) if pixels.shape[2] in (2, 4) else (pixels, None)
+    if alpha is not None and (alpha == 255).all():
+        alpha = None
+    if alpha is not None:
+        colours = np.where(alpha == 0, np.uint8(0), colours)
+    if (colours == colours[..., :1]).all():
+        colours = colours[..., :1]
+    pixels = colours if alpha is None else np.concatenate([colours, alpha], axis=2)
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
 def digests(pixels: Pixels) -> NDArray[np.uint8]:
