@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -133,6 +134,50 @@ def runs() -> None:
     width = max((len(run.name) for run in found), default=0)
     for run in found:
         typer.echo(f"{run.name:<{width}}  {_describe(run)}")
+
+
+cache_app = typer.Typer(help="What data was read into, and may be removed at any time.", invoke_without_command=True)
+app.add_typer(cache_app, name="cache")
+
+
+@cache_app.callback()
+def cache(context: typer.Context) -> None:
+    """List what data was read into: each entry's key, size, age and source."""
+    if context.invoked_subcommand is not None:
+        return
+    from cardigan.data import store
+
+    found = store.entries()
+    room = store.room()
+    size = sum(each.size for each in found)
+    typer.echo(f"{store.place()}: {_amount(len(found))}, {_bytes(size)}; {_bytes(room)} free there")
+    for each in found:
+        made = datetime.fromtimestamp(each.made).strftime("%Y-%m-%d %H:%M")
+        typer.echo(f"{each.key[:12]}  {each.kind:<8}  {_bytes(each.size):>9}  {made}  {each.state:<10}  {each.source}")
+
+
+@cache_app.command()
+def clear(
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="Only this entry; its first letters do.")] = None,
+) -> None:
+    """Remove everything from the cache, or one entry; it is made again when it is needed."""
+    from cardigan.data import store
+
+    removed = store.clear(key)
+    typer.echo(f"removed {_amount(len(removed))}, {_bytes(sum(each.size for each in removed))}")
+
+
+def _amount(count: int) -> str:
+    return "empty" if count == 0 else "1 entry" if count == 1 else f"{count:,} entries"
+
+
+def _bytes(count: float) -> str:
+    """A number of bytes for people: "3.1 MiB"."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} TiB"
 
 
 def _describe(run: "Run") -> str:

@@ -1,7 +1,9 @@
 """The interface between kinds of data and everything else: settings, data sets, codecs."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,6 +12,13 @@ from torch import Tensor
 from cardigan.data.sources.source import Split
 from cardigan.sample import Batch, Form
 from cardigan.settings import Settings
+
+Watch = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done and how much there is; 0 of 0 where that is unknown."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """A `Watch` that says nothing."""
 
 
 class Codec(Settings, ABC):
@@ -44,6 +53,10 @@ class Dataset(ABC):
     codec: Codec
     fingerprint: str
     """Hash of the content and of the settings that shaped it."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know about how the data was read, a line each."""
+    settled: Mapping[str, Any] = MappingProxyType({})
+    """Fields of the data's settings that loading decided by what this machine has; a resumed run must decide alike."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -57,13 +70,33 @@ class Dataset(ABC):
         far is all there is to remember of the position in the data.
         """
 
-    def to(self, device: torch.device) -> "Dataset":
-        """The same data, with its batches on `device`."""
-        return self
-
     @abstractmethod
     def take(self, indices: Tensor) -> Batch:
         """The samples at `indices` (int64), unshuffled."""
+
+    def to(self, device: torch.device) -> "Dataset":
+        """The same data, with its batches on `device`."""
+        return self if device.type == "cpu" else Moved(self, device)
+
+
+class Moved(Dataset):
+    """Another data set whose batches are made on the CPU and then sent to `device`."""
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        self.dataset, self.device = dataset, device
+        self.form, self.codec, self.fingerprint = dataset.form, dataset.codec, dataset.fingerprint
+        self.remarks, self.settled = dataset.remarks, dataset.settled
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def draw(self, start: int, count: int) -> Batch:
+        """See `Dataset.draw`."""
+        return self.dataset.draw(start, count).to(self.device)
+
+    def take(self, indices: Tensor) -> Batch:
+        """See `Dataset.take`."""
+        return self.dataset.take(indices.cpu()).to(self.device)
 
 
 class Data(Settings, ABC):
@@ -78,8 +111,8 @@ class Data(Settings, ABC):
         return self.source
 
     @abstractmethod
-    def load(self, split: Split = "train", seed: int = 0) -> Dataset:
-        """Read one split; `seed` shuffles it.
+    def load(self, split: Split = "train", seed: int = 0, watch: Watch = silent) -> Dataset:
+        """Read one split; `seed` shuffles it; `watch` is told how far reading has come.
 
         Raises:
             CardiganError: in one line, what is wrong with the source and where.

@@ -1,4 +1,4 @@
-"""A data set small enough to stay in memory: bytes or points, shuffled anew in every pass."""
+"""A data set that can be indexed as one tensor, in memory or mapped into it: shuffled anew in every pass."""
 
 import copy
 from dataclasses import dataclass
@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cardigan.data.base import Codec, Dataset
+from cardigan.data.base import Codec, Dataset, Moved
 from cardigan.randomness import derive_seed
 from cardigan.sample import Batch, Form
+
+DEVICE_SHARE = 0.5
+"""Of a GPU's free memory that the samples may take; a larger data set stays where it is."""
 
 
 def to_unit(samples: Tensor) -> Tensor:
@@ -28,10 +31,11 @@ class _Pass:
 
 
 class InMemory(Dataset):
-    """All samples of a split as one tensor; a batch is one indexing operation.
+    """All samples of a split in one tensor; a batch is one indexing operation.
 
     Args:
-        samples: (N, *form.shape), N >= 1; uint8, then given out as float32 in [-1, 1], or float32, given out as it is.
+        samples: (M, *form.shape), M >= 1; uint8, then given out as float32 in [-1, 1], or float32, given out as it is.
+            May be mapped from a file.
         labels: (N,) int64 class indices, or None.
         form: shape and number of classes of one sample.
         codec: turns samples into files.
@@ -39,6 +43,7 @@ class InMemory(Dataset):
         seed: shuffles, and decides which samples are mirrored.
         flip: mirror half of the drawn pictures, left to right; what `take` gives is never mirrored.
         ids: (N,) int64, the position of each sample in its source; counted from 0 if None.
+        rows: (N,) int64, which of `samples` belong to the data set; all of them if None.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class InMemory(Dataset):
         seed: int = 0,
         flip: bool = False,
         ids: Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> None:
         if len(samples) == 0 or samples.shape[1:] != form.shape:
             raise ValueError(f"samples of shape {tuple(samples.shape)} are not one or more of {form.shape}")
@@ -59,22 +65,28 @@ class InMemory(Dataset):
             raise ValueError(f"samples must be uint8 or float32, not {samples.dtype}")
         self.form, self.codec, self.fingerprint = form, codec, fingerprint
         self.seed, self.flip = seed, flip
-        self.samples, self.labels = samples, labels
-        self.ids = torch.arange(len(samples)) if ids is None else ids
+        self.samples, self.labels, self.rows = samples, labels, rows
+        self.ids = torch.arange(len(self)) if ids is None else ids
         self._cache: tuple[int, _Pass] | None = None
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.samples if self.rows is None else self.rows)
 
     @property
     def device(self) -> torch.device:
         """Where the samples lie, and where batches are made."""
         return self.samples.device
 
-    def to(self, device: torch.device | str) -> "InMemory":
-        """The same data set on `device`: equal draws, made there."""
+    def to(self, device: torch.device | str) -> Dataset:
+        """The same data set on `device`: equal draws, made there; where it does not fit, sent there batch by batch."""
+        device = torch.device(device)
+        if device == self.device or device.type == self.device.type == "cpu":
+            return self
+        if device.type == "cuda" and len(self) * self.samples[0].nbytes > DEVICE_SHARE * _free(device):
+            return Moved(self, device)
         moved = copy.copy(self)
-        moved.samples, moved.ids = self.samples.to(device), self.ids.to(device)
+        moved.samples = (self.samples if self.rows is None else self.samples.index_select(0, self.rows)).to(device)
+        moved.rows, moved.ids = None, self.ids.to(device)
         moved.labels = None if self.labels is None else self.labels.to(device)
         moved._cache = None
         return moved
@@ -88,17 +100,19 @@ class InMemory(Dataset):
             raise ValueError(f"cannot draw {count} samples from position {start}")
         pieces = self._pieces(start, count)
         order = torch.cat([piece.order for piece in pieces]) if len(pieces) > 1 else pieces[0].order
-        batch = [each.index_select(0, order) for each in (self.samples, self.ids)]
+        samples = self._samples(order)
         flips = [piece.flips for piece in pieces if piece.flips is not None]
         if flips:
-            batch[0] = _mirrored(batch[0], torch.cat(flips))
-        return Batch(to_unit(batch[0]), self._labels(order), id=batch[1])
+            samples = mirrored(samples, torch.cat(flips))
+        return Batch(to_unit(samples), self._labels(order), id=self.ids.index_select(0, order))
 
     def take(self, indices: Tensor) -> Batch:
         """The samples at `indices` (int64, 0 to len - 1), neither shuffled nor mirrored."""
         indices = indices.to(self.device)
-        samples = self.samples.index_select(0, indices)
-        return Batch(to_unit(samples), self._labels(indices), id=self.ids.index_select(0, indices))
+        return Batch(to_unit(self._samples(indices)), self._labels(indices), id=self.ids.index_select(0, indices))
+
+    def _samples(self, indices: Tensor) -> Tensor:
+        return self.samples.index_select(0, indices if self.rows is None else self.rows.index_select(0, indices))
 
     def _labels(self, indices: Tensor) -> Tensor | None:
         return None if self.labels is None else self.labels.index_select(0, indices)
@@ -126,6 +140,10 @@ class InMemory(Dataset):
         return _Pass(order, coins.bool().to(self.device))
 
 
-def _mirrored(samples: Tensor, flips: Tensor) -> Tensor:
+def _free(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0]
+
+
+def mirrored(samples: Tensor, flips: Tensor) -> Tensor:
     """`samples` (N, C, H, W), those marked in `flips` (N,) mirrored left to right."""
     return torch.where(flips[:, None, None, None], samples.flip(-1), samples)

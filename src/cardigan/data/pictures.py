@@ -9,15 +9,17 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from cardigan.data.base import Data
-from cardigan.data.decoded import in_memory
+from cardigan.data.base import Data, Dataset, Watch, silent
+from cardigan.data.decoded import Decoded
 from cardigan.data.memory import InMemory
 from cardigan.data.picture_codec import PictureCodec
 from cardigan.data.sources import NAMES, Source, absolute, open_source
 from cardigan.data.sources.fitting import Background, Fit, Wanted
-from cardigan.data.sources.pixels import native_channels, native_size
-from cardigan.data.sources.source import Labels, Split, shown
-from cardigan.data.sources.split import assign
+from cardigan.data.sources.selection import only
+from cardigan.data.sources.source import Labels, Part, Split, shown
+from cardigan.data.sources.split import assign, digests_of_positions, sizes_of
+from cardigan.data.storage import FIRST, Storage, choose_storage, entry_key, native, read
+from cardigan.data.streamed import MOST_BAD, Streamed, skipped, too_many
 from cardigan.errors import CardiganError
 from cardigan.sample import Form
 
@@ -56,12 +58,16 @@ Size = Annotated[int | tuple[int, int] | None, BeforeValidator(parse_size), Plai
 
 
 class Pictures(Data):
-    """Pictures of a named data set, a folder, a zip archive or a parquet file, in memory as bytes."""
+    """Pictures of any source: a name, a folder, an archive, a table, an array, a data set of the Hugging Face hub."""
 
     kind: Literal["pictures"] = "pictures"
     """This kind of data."""
     source: str
-    """digits, mnist, cifar10, or the path of a folder, a zip archive or a parquet file of pictures."""
+    """A name (digits, mnist ...), a path (folder, zip, tar, parquet, Arrow, npy, npz), or OWNER/NAME on the hub."""
+    labels: str | None = None
+    """A CSV file that gives labels by file name. None: labels as the source has them, from folders for instance."""
+    classes: tuple[str, ...] | None = None
+    """Use the pictures of these classes only, as if there were no others. None: all."""
     size: Size = None
     """Height and width in pixels that every picture is brought to: 64, or "48x64". None: as they are, if all agree."""
     channels: Literal[1, 3, 4] | None = None
@@ -69,54 +75,118 @@ class Pictures(Data):
     fit: Fit = "crop"
     """How a picture of another aspect ratio is brought to `size`: its centre, all of it padded, or stretched."""
     background: Background = "white"
-    """The colour under transparent pixels and around padded pictures."""
+    """The colour under transparent pixels (of 4 channels: of those that cannot be seen) and around padded pictures."""
     flip: bool = False
     """Mirror half of the samples drawn, left to right, chosen anew in every pass."""
     test: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the pictures set aside as test, where the source has no test split of its own."""
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Share of the training pictures set aside as validation, where the source has none of its own."""
+    storage: Storage = "auto"
+    """Where the pictures are kept, brought to size: memory, cache (a file on disk, mapped), or stream (nowhere: they
+    are read anew in every pass, shuffled in a buffer). auto: memory for a few, else the cache if they take no more
+    than half of the disk that is free, else memory if they take no more than a quarter of it, else stream."""
 
     def anchored(self) -> str:
         """See `Data.anchored`."""
         return self.source if self.source in NAMES else absolute(self.source)
 
-    def load(self, split: Split = "train", seed: int = 0) -> InMemory:
-        """Read one split; `seed` shuffles it and, with `flip`, chooses what is mirrored.
-
-        A split of the source is honoured. What the source lacks is cut from its train split by a hash of each
-        picture's pixels, so that adding pictures moves no other one and duplicates stay together.
+    def open(self) -> Source:
+        """The source, with its labels, reduced to the classes asked for.
 
         Raises:
             CardiganError: in one line, what is wrong with the source and where.
         """
-        source = open_source(self.source)
-        wanted = self._wanted(source)
-        own = split if split in source.parts else "train"
-        part = source.parts[own]()
-        decoded = in_memory(part, wanted)
-        members = self._members(source, split, decoded.digests) if own == "train" else np.arange(len(decoded.indices))
+        source = open_source(self.source, self.labels)
+        return source if self.classes is None else only(source, self.classes)
+
+    def load(self, split: Split = "train", seed: int = 0, watch: Watch = silent) -> Dataset:
+        """Read one split; `seed` shuffles it and, with `flip`, chooses what is mirrored.
+
+        A split of the source is honoured. What the source lacks is cut from its train split by a hash of each
+        picture's pixels, so that adding pictures moves no other one and duplicates stay together; of streamed pictures,
+        by their position. A picture that cannot be read is left out and named in the remarks.
+
+        Raises:
+            CardiganError: in one line, what is wrong with the source and where; more than 5% cannot be read.
+        """
+        try:
+            return self._load(self.open(), split, seed, watch)
+        except OSError as error:
+            raise CardiganError(f"{shown(error.filename or self.source)}: cannot be read: {error.strerror}") from None
+
+    def wanted(self, source: Source) -> Wanted:
+        """Channels and size: those asked for, else those of the source, the same for every split."""
+        size = (self.size, self.size) if isinstance(self.size, int) else self.size
+        if self.channels and size:
+            return Wanted(self.channels, size, self.fit, self.background)
+        channels, own = native(source, self.classes, FIRST if self.storage == "stream" else None)
+        return Wanted(self.channels or channels, size or own, self.fit if size else None, self.background)
+
+    def _load(self, source: Source, split: Split, seed: int, watch: Watch) -> Dataset:
+        own: Split = split if split in source.parts else "train"
+        part, wanted = source.parts[own](), self.wanted(source)
+        if self.storage == "stream":
+            return self._streamed(source, split, part, wanted, seed)
+        key = entry_key(source, own, wanted, self.classes) if self.storage != "memory" else None
+        kept = choose_storage(part, wanted, key) if self.storage == "auto" else self.storage
+        if kept == "stream":
+            return self._streamed(source, split, part, wanted, seed)
+        decoded = read(part, wanted, kept, key, source.name, watch)
+        if len(decoded.failures) > MOST_BAD * len(part):
+            raise too_many(decoded.failures, len(part))
+        return self._indexed(source, split, part, wanted, decoded, seed)
+
+    def _indexed(
+        self, source: Source, split: Split, part: Part, wanted: Wanted, decoded: Decoded, seed: int
+    ) -> InMemory:
+        members = np.arange(len(decoded.indices))
+        if split not in source.parts or split == "train":
+            members = self._members(source, split, decoded.digests)
         chosen = decoded.indices[members]
-        labels = None if part.labels is None else part.labels[chosen]
-        return InMemory(
-            torch.from_numpy(np.ascontiguousarray(decoded.pixels[chosen])),
+        mapped = isinstance(decoded.pixels, np.memmap)
+        labels = None if part.labels is None else np.ascontiguousarray(part.labels[chosen], dtype=np.int64)
+        dataset = InMemory(
+            torch.from_numpy(decoded.pixels if mapped else np.ascontiguousarray(decoded.pixels[chosen])),
             None if labels is None else torch.from_numpy(labels),
-            form=Form(wanted.shape, len(source.classes)),
-            codec=PictureCodec(classes=source.classes, channels=wanted.channels, size=wanted.size),
+            form=Form(wanted.shape, len(source.classes) if labels is not None else 0),
+            codec=self._codec(source, wanted),
             fingerprint=self._fingerprint(wanted, source.classes, decoded.digests[members], labels),
             seed=seed,
             flip=self.flip,
             ids=torch.from_numpy(chosen),
+            rows=torch.from_numpy(chosen) if mapped else None,
+        )
+        dataset.remarks = (
+            *source.remarks,
+            *skipped(decoded.failures, len(part)),
+            *_animations(decoded.animated, len(part)),
+        )
+        return dataset
+
+    def _streamed(self, source: Source, split: Split, part: Part, wanted: Wanted, seed: int) -> Streamed:
+        everything = np.arange(len(part))
+        cut = split not in source.parts or split == "train"
+        members = self._members(source, split, digests_of_positions(len(part))) if cut else everything
+        labels = None if part.labels is None else np.asarray(part.labels)
+        return Streamed(
+            part,
+            members,
+            wanted,
+            form=Form(wanted.shape, len(source.classes) if labels is not None else 0),
+            codec=self._codec(source, wanted),
+            fingerprint=self._fingerprint(wanted, source.classes, sizes_of(source.files), labels),
+            seed=seed,
+            flip=self.flip,
+            settled={"storage": "stream", "channels": wanted.channels, "size": self.size},
+            remarks=source.remarks,
         )
 
-    def _wanted(self, source: Source) -> Wanted:
-        """Channels and size: those asked for, else those of the source, the same for every split."""
-        size = (self.size, self.size) if isinstance(self.size, int) else self.size
-        channels = self.channels or native_channels(source)
-        return Wanted(channels, size or native_size(source), self.fit if size else None, self.background)
+    def _codec(self, source: Source, wanted: Wanted) -> PictureCodec:
+        return PictureCodec(classes=source.classes, channels=wanted.channels, size=wanted.size)
 
     def _members(self, source: Source, split: Split, digests: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Indices of `split` within the train split of the source."""
+        """Places, among `digests`, of what belongs to `split`; they are those of the train split of the source."""
         if len(np.unique(digests, axis=0)) < 2:
             raise CardiganError(
                 f"{shown(source.name)}: holds only one picture; training needs two different ones or more"
@@ -132,10 +202,14 @@ class Pictures(Data):
         return chosen
 
     def _fingerprint(
-        self, wanted: Wanted, classes: tuple[str, ...], digests: NDArray[np.uint8], labels: Labels | None
+        self, wanted: Wanted, classes: tuple[str, ...], content: NDArray[np.uint8], labels: Labels | None
     ) -> str:
         """Blind to where the pictures lie: the same ones from a folder and from a zip are the same data."""
         whole = blake2b(repr((wanted, classes, self.flip)).encode(), digest_size=16)
-        whole.update(digests.data)
+        whole.update(content.data)
         whole.update(b"" if labels is None else labels.data)
         return whole.hexdigest()
+
+
+def _animations(count: int, among: int) -> tuple[str, ...]:
+    return (f"{count:,} of {among:,} pictures are animations: their first frame is taken",) if count else ()

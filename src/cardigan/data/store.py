@@ -51,6 +51,11 @@ def room() -> int:
         return 0
 
 
+def has(kind: str, key: str) -> bool:
+    """Whether the entry `key` is there, complete."""
+    return (place() / kind / key / ABOUT).is_file()
+
+
 def keep(
     kind: str,
     key: str,

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from cardigan.data.base import Codec, Data, Split
+from cardigan.data.base import Codec, Data, Watch, silent
 from cardigan.data.memory import InMemory
+from cardigan.data.sources.source import Split
 from cardigan.errors import CardiganError
 from cardigan.randomness import Random
 from cardigan.sample import Form
@@ -64,7 +65,7 @@ class Toy(Data):
             raise ValueError(f"a grid of {self.modes} modes is not square; allowed for data.modes: 4, 9, 16, 25, ...")
         return self
 
-    def load(self, split: Split = "train", seed: int = 0) -> InMemory:
+    def load(self, split: Split = "train", seed: int = 0, watch: Watch = silent) -> InMemory:
         """(N, 2) points: the same ones whatever the `seed`, which only shuffles them."""
         places = centres(self.source, self.modes or _USUAL[self.source])
         count = self.count if split == "train" else max(1, self.count // 10)

@@ -1,20 +1,29 @@
 """What a person sees while a run trains: a live bar on a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from rich.markup import escape
+
+from cardigan.data.base import Watch, silent
 from cardigan.recipe import Recipe
 from cardigan.run import Run
 from cardigan.training.engine import EngineChoice
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
     from cardigan.data.base import Dataset
 
 PLAIN_SECONDS = 10.0
 """Between two plain lines."""
+MOMENT = 1.0
+"""Seconds of reading data that pass without a word."""
 
 
 class Progress:
@@ -28,10 +37,17 @@ class Progress:
     ) -> None:
         """End the live display, if any."""
 
+    @contextmanager
+    def reading(self) -> Iterator[Watch]:
+        """The data is read; what is given is told how far it has come."""
+        yield silent
+
     def started(self, run: Run, recipe: Recipe, dataset: "Dataset", choice: EngineChoice) -> None:
         """A new run begins."""
 
-    def resumed(self, run: Run, recipe: Recipe, choice: EngineChoice, clock: int, changes: list[str]) -> None:
+    def resumed(
+        self, run: Run, recipe: Recipe, dataset: "Dataset", choice: EngineChoice, clock: int, changes: list[str]
+    ) -> None:
         """A run goes on from `clock`; `changes` tell where machine or versions differ."""
 
     def already_finished(self, run: Run) -> None:
@@ -43,11 +59,52 @@ class Progress:
     def scalars(self, clock: int, minutes: float, means: dict[str, float]) -> None:
         """A line of scalars has been written."""
 
-    def finished(self, run: Run, clock: int, minutes: float) -> None:
+    def finished(self, run: Run, dataset: "Dataset", clock: int, minutes: float) -> None:
         """The budget is spent."""
 
 
 Silent = Progress
+
+
+class Reading:
+    """Shows how far the reading of data has come, if it takes longer than a moment; then takes it away again."""
+
+    def __init__(self, console: "Console") -> None:
+        self.console = console
+        self.began = self.spoken = time.monotonic()
+        self.bar: RichProgress | None = None
+        self.place: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def watch(self, what: str, done: int, total: int) -> None:
+        """See `cardigan.data.base.Watch`."""
+        now = time.monotonic()
+        if now - self.began < MOMENT and total:
+            return
+        if self.console.is_terminal:
+            self._show(what, done, total)
+        elif now - self.spoken > PLAIN_SECONDS or not total:
+            self.spoken = now
+            self.console.print(f"{what}: {done:,} of {total:,}" if total else what, highlight=False, soft_wrap=True)
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        if self.bar is None or self.place is None:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as RichProgress
+
+            columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
+            self.bar = RichProgress(*columns, console=self.console, transient=True)
+            self.place = self.bar.add_task(what)
+            self.bar.start()
+        self.bar.update(self.place, description=what, completed=done, total=total or None)
 
 
 class Terminal(Progress):
@@ -58,17 +115,28 @@ class Terminal(Progress):
         self.losses = ""
         self.spoken = time.monotonic()
         self.shown = 0.0
+        self.remarks: tuple[str, ...] = ()
+
+    @contextmanager
+    def reading(self) -> Iterator[Watch]:
+        """See `Progress`."""
+        with Reading(self.console) as reading:
+            yield reading.watch
 
     def started(self, run: Run, recipe: Recipe, dataset: "Dataset", choice: EngineChoice) -> None:
         """See `Progress`."""
         shape = " x ".join(str(side) for side in dataset.form.shape)
         classes = f", {dataset.form.classes} classes" if dataset.form.classes else ""
         self._say(f"[bold]{recipe.name}[/] on {len(dataset):,} samples ({shape}{classes}) -> {run.folder}")
+        self._remark(dataset)
         self._say(f"engine: {choice.describe()}")
         self._begin(recipe, 0)
 
-    def resumed(self, run: Run, recipe: Recipe, choice: EngineChoice, clock: int, changes: list[str]) -> None:
+    def resumed(
+        self, run: Run, recipe: Recipe, dataset: "Dataset", choice: EngineChoice, clock: int, changes: list[str]
+    ) -> None:
         """See `Progress`."""
+        self.remarks = dataset.remarks  # said when the run began
         self._say(f"[bold]{recipe.name}[/] goes on from {clock:,} samples in {run.folder}")
         self._say(f"engine, as before: {choice.describe()}")
         for change in changes:
@@ -109,13 +177,21 @@ class Terminal(Progress):
             text = f"{clock:>12,} samples  {self._rate(clock):>9,.0f}/s  {self._left(clock, minutes)}  {self.losses}"
             self._say(text)
 
-    def finished(self, run: Run, clock: int, minutes: float) -> None:
+    def finished(self, run: Run, dataset: "Dataset", clock: int, minutes: float) -> None:
         """See `Progress`."""
+        self._remark(dataset)
         self._say(f"done: {clock:,} samples in {minutes:.1f} minutes")
         self._say(f"  sample grid   {run.latest_grid()}")
         self._say(f"  curves        {run.folder / 'curves.png'}")
         self._say(f"  run folder    {run.folder}")
         self._say(f"next: cardigan generate {run.folder} -n 64 --out samples.png")
+
+    def _remark(self, dataset: "Dataset") -> None:
+        """Say what there is to say of the data and was not said yet."""
+        for remark in dataset.remarks:
+            if remark not in self.remarks:
+                self._say(f"note: {escape(remark)}")
+        self.remarks = dataset.remarks
 
     def _begin(self, recipe: Recipe, clock: int) -> None:
         self.training, self.first, self.since = recipe.training, clock, time.monotonic()

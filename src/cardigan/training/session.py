@@ -61,7 +61,9 @@ def train(
     check_out(out)
     fabric = start_fabric(loaded.engine)
     progress = (progress or Silent()) if fabric.is_global_zero else Silent()
-    dataset = _load_data(loaded, fabric)
+    dataset = _load_data(loaded, fabric, progress)
+    if dataset.settled:
+        loaded = loaded.but(data=dict(dataset.settled))
     choice = _choose(loaded, dataset, fabric)
     choice.apply()
     loop = Loop(loaded, dataset, choice, fabric)
@@ -99,7 +101,7 @@ def resume(
     recorded = None if path is None and not run.environment_file.exists() else _recorded(run)
     fabric = start_fabric(recipe.engine)
     progress = progress if fabric.is_global_zero else Silent()
-    dataset = _load_data(recipe, fabric)
+    dataset = _load_data(recipe, fabric, progress)
     if recorded and dataset.fingerprint != recorded.data:
         raise CardiganError(f"{run.folder}: {recipe.data.source} is no longer the data that this run was trained on")
     choice = recorded.engine if recorded else _choose(recipe, dataset, fabric)
@@ -114,7 +116,7 @@ def resume(
                 if recorded is None:  # killed before it was written
                     _describe(run, choice, dataset)
     changes = _environment_changes(recorded.environment) if recorded else []
-    progress.resumed(run, recipe, choice, loop.clock, changes)
+    progress.resumed(run, recipe, dataset, choice, loop.clock, changes)
     return _play(run, loop, minutes, progress)
 
 
@@ -151,7 +153,7 @@ def _play(run: Run, loop: Loop, minutes: float, progress: Progress) -> Run:
             _finish(recorder, elapsed, progress)
     if over > 0:
         raise Interrupted(run, over)
-    progress.finished(run, loop.clock, elapsed)
+    progress.finished(run, loop.dataset, loop.clock, elapsed)
     return run
 
 
@@ -230,8 +232,9 @@ def _held(run: Run, fabric: Fabric) -> Iterator[None]:
         yield
 
 
-def _load_data(recipe: Recipe, fabric: Fabric) -> Dataset:
-    dataset = recipe.data.load("train", recipe.training.seed)
+def _load_data(recipe: Recipe, fabric: Fabric, progress: Progress) -> Dataset:
+    with progress.reading() as watch:
+        dataset = recipe.data.load("train", recipe.training.seed, watch)
     if len(dataset) == 0:
         raise CardiganError(f"data.source: {recipe.data.source} has no samples to train on")
     return dataset.to(fabric.device)

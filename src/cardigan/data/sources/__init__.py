@@ -29,7 +29,7 @@ NAMES = ("digits", *_FORMS)
 """Sources known by name."""
 
 
-def open_source(name: str) -> Source:
+def open_source(name: str, labels: str | None = None) -> Source:
     """The source called `name`: digits, mnist, cifar10, or the path of a folder, a zip archive or a parquet file.
 
     A known name is that data set even if there is a folder of this name; write ./mnist for the folder.

@@ -5,7 +5,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -93,24 +94,33 @@ def _orientation(image: "Image") -> int:
 
 @contextmanager
 def _opened(data: bytes, name: str) -> Iterator["Image"]:
-    from PIL import Image, UnidentifiedImageError
-
+    pillow = _pillow()
+    limit = pillow.MAX_IMAGE_PIXELS or 2**62
+    bomb = UnreadableError(name, f"may be a decompression bomb: more than {limit:,} pixels")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow remarks on oddities that do not spoil the pixels
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                yield image
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        limit = Image.MAX_IMAGE_PIXELS
-        raise UnreadableError(name, f"may be a decompression bomb: more than {limit:,} pixels") from None
-    except UnidentifiedImageError:
+        with pillow.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > limit:  # Pillow itself refuses only twice as much
+                raise bomb
+            yield image
+    except pillow.DecompressionBombError:
+        raise bomb from None
+    except pillow.UnidentifiedImageError:
         what = f"none of {', '.join(FORMATS)}" if data else "the file is empty"
         raise UnreadableError(name, what) from None
     except UnreadableError:
         raise
     except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
         raise UnreadableError(name, str(error) or type(error).__name__) from None
+
+
+@cache
+def _pillow() -> Any:
+    from PIL import Image
+
+    # Pillow remarks on oddities that do not spoil the pixels; what does spoil them is raised. Said once and for all:
+    # to silence it around each picture costs more than a small picture, and is not safe in threads.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    return Image
 
 
 def _plain(image: "Image") -> "Image":

@@ -58,11 +58,14 @@ def brought(image: "Image", wanted: Wanted, name: str) -> Pixels:
     mode = MODES[wanted.channels]
     image = image if image.mode == mode else image.convert(mode)
     pixels = np.asarray(fitted(image, wanted.size, wanted.fit or "crop", wanted.background))
-    if wanted.channels == 1:
-        return pixels[None]
     if wanted.channels == 4:
         pixels = np.where(pixels[..., 3:] == 0, np.array([*[COLOURS[wanted.background]] * 3, 0], np.uint8), pixels)
-    return pixels.transpose(2, 0, 1)
+    return channels_first(pixels)
+
+
+def channels_first(pixels: Pixels) -> Pixels:
+    """(H, W) or (H, W, C) -> (C, H, W), a view."""
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def laid_on(image: "Image", background: Background) -> "Image":

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardigan.data.sources.decoding import decode, look
-from cardigan.data.sources.fitting import Wanted, brought
+from cardigan.data.sources.fitting import MODES, Wanted, brought, channels_first
 from cardigan.data.sources.source import Encoded, Part, Pixels, Source, Stack, UnreadableError, shown
 from cardigan.data.sources.split import digest, pack
 from cardigan.errors import CardiganError
@@ -50,8 +50,10 @@ def read_block(part: Part, indices: Sequence[int] | NDArray[np.int64], wanted: W
         except UnreadableError as failure:
             failures.append(failure)
             continue
-        pixels[len(kept)] = brought(image, wanted, name_of(part, index))
-        marks.append(digest(np.asarray(image)))
+        values = np.asarray(image)
+        as_it_is = image.mode == MODES[wanted.channels] != "RGBA" and values.shape[:2] == wanted.size
+        pixels[len(kept)] = channels_first(values) if as_it_is else brought(image, wanted, name_of(part, index))
+        marks.append(digest(values))
         kept.append(index)
         animated += moves
     chosen = np.asarray(kept, dtype=np.int64)
