@@ -114,7 +114,8 @@ def _build(part: Part, wanted: Wanted, watch: Watch, folder: Path) -> None:
     cut has left is believed only so far as it is whole.
     """
     blocks, row = _blocks(len(part), wanted), prod(wanted.shape)
-    with (folder / _PIXELS).open("a+b") as file:
+    (folder / _PIXELS).touch()
+    with (folder / _PIXELS).open("r+b") as file:
         _reserve(file.fileno(), len(part) * row)
         finished = {number: block for number in range(len(blocks)) if (block := _finished(folder, number, file, row))}
         missing = [number for number in range(len(blocks)) if number not in finished]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cardigan.errors import CardiganError
+from cardigan.games.augmentation import Augmentation, augment
 from cardigan.games.base import Game, GameSettings, Step, Turn
 from cardigan.networks import FAMILIES
 from cardigan.networks.base import Family, Judgement, Labels
@@ -38,6 +39,8 @@ class Gan(GameSettings):
     auxiliary_fakes: bool = False
     """Whether the discriminator's classifier learns from fakes too, as AC-GAN was published; the players may then agree
     on a hidden mark for every class that nobody else can see (docs/log.md)."""
+    augmentation: Augmentation = Augmentation()
+    """Of what the discriminator sees, real and fake alike: helps where pictures are few."""
     n_critic: PositiveInt = 1
     """Turns of the discriminator for one of the generator, each on new real samples."""
 
@@ -49,6 +52,8 @@ class Gan(GameSettings):
         """
         if self.labels != "none" and form.classes < 2:
             raise CardiganError(f"game.labels: {self.labels!r} needs data with class labels; allowed here: none")
+        if self.augmentation.active and len(form.shape) != 3:
+            raise CardiganError("game.augmentation: changes pictures, and these samples are none; allowed here: {}")
         return GanGame(self, form)
 
 
@@ -116,6 +121,8 @@ class GanGame(Game):
         return fake
 
     def _judge(self, sample: Tensor, step: Step) -> Judgement:
+        if self.settings.augmentation.active:
+            sample = augment(sample, self.settings.augmentation, step.random)
         judgement: Judgement = self.discriminator(sample, self._condition(step))
         return judgement
 
