@@ -77,7 +77,8 @@ def decode(data: bytes, name: str) -> tuple["Image", Look]:
 
 def _look(image: "Image") -> Look:
     orientation = _orientation(image)
-    size = image.size if orientation >= 5 else image.size[::-1]
+    turned = orientation >= 5 and image.format != "TIFF"  # a TIFF is turned by its reader, and says its upright size
+    size = image.size if turned else image.size[::-1]
     alpha = image.mode in ALPHA or "transparency" in image.info
     animated = bool(getattr(image, "is_animated", False)) and image.format != "TIFF"  # pages of a TIFF are no frames
     return Look(image.mode, size, image.mode in GREY, alpha, orientation, animated)

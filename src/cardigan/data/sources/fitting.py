@@ -82,17 +82,13 @@ def fitted(image: "Image", size: tuple[int, int], fit: Fit, background: Backgrou
     crop: the largest centred part of the wanted aspect ratio; pad: the whole, centred on `background` (transparent
     where there is alpha); stretch: the whole, without regard to its aspect ratio.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     height, width = size
     if image.size == (width, height):
         return image
     if fit == "pad":
-        scale = min(width / image.width, height / image.height)
-        inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        canvas = Image.new(image.mode, (width, height), 0 if image.mode == "RGBA" else background)
-        canvas.paste(image.resize(inner, Image.Resampling.BICUBIC), ((width - inner[0]) // 2, (height - inner[1]) // 2))
-        return canvas
+        return ImageOps.pad(image, (width, height), Image.Resampling.BICUBIC, 0 if image.mode == "RGBA" else background)
     return image.resize((width, height), Image.Resampling.BICUBIC, box=kept_box(image.size, size, fit))
 
 

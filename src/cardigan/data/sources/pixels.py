@@ -107,9 +107,10 @@ def native_size(source: Source) -> tuple[int, int]:
         if len(part):
             return part.pixels.shape[1], part.pixels.shape[2]
         raise CardiganError(f"{shown(source.name)}: no pictures in its train split")
+    why = ""
     for index in range(len(part)):
         try:
             return look(part.read(index), part.names[index]).size
-        except UnreadableError:
-            continue
-    raise CardiganError(f"{shown(source.name)}: no readable picture in its train split")
+        except UnreadableError as failure:
+            why = why or f"; {failure.name}: {failure.reason}"
+    raise CardiganError(f"{shown(source.name)}: no readable picture in its train split{why}")

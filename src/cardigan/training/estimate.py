@@ -1,0 +1,130 @@
+"""What training a recipe will take on this machine, told before it starts: a few rounds on made-up samples."""
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from math import log2
+
+import torch
+from torch import nn
+
+from cardigan.data.base import Codec, Dataset
+from cardigan.recipe import Recipe
+from cardigan.sample import Batch, Form
+from cardigan.training.checkpoint import KEEP_LAST
+from cardigan.training.engine import EngineChoice, applied, choose, start_fabric
+from cardigan.training.loop import Loop
+
+ROUNDS = 8
+"""Rounds that are timed: lazy penalties come due in every fourth or so."""
+LONGEST = 10.0
+"""Seconds after which timing ends, however few rounds were played."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take.
+
+    Attributes:
+        rate: real samples drawn per second.
+        seconds: to the end of the budget.
+        memory: bytes, of the training process at its largest, without the data.
+        disk: bytes of the run folder's checkpoints at its end.
+        engine: what the engine chose, in words.
+        parameters: numbers learned, by player.
+    """
+
+    rate: float
+    seconds: float
+    memory: int
+    disk: int
+    engine: str
+    parameters: dict[str, int]
+
+
+class _MadeUp(Dataset):
+    """Samples of noise, of the form of the real ones."""
+
+    fingerprint = ""
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+
+    @property
+    def codec(self) -> Codec:  # type: ignore[override]
+        raise NotImplementedError("made-up samples are not written to files")
+
+    def __len__(self) -> int:
+        return 2**20
+
+    def draw(self, start: int, count: int) -> Batch:
+        """Noise; see `Dataset.draw`."""
+        generator = torch.Generator().manual_seed(start)
+        label = torch.randint(self.form.classes, (count,), generator=generator) if self.form.classes else None
+        sample = torch.rand(count, *self.form.shape, generator=generator) * 2 - 1
+        return Batch(sample, label, id=torch.arange(start, start + count))
+
+    def take(self, indices: torch.Tensor) -> Batch:
+        """See `Dataset.take`."""
+        return self.draw(0, len(indices))
+
+
+def estimate(recipe: Recipe, form: Form) -> Estimate:
+    """Let the engine choose, then time a few rounds of `recipe` on noise of `form`.
+
+    Raises:
+        CardiganError: recipe and samples do not go together.
+    """
+    fabric = start_fabric(recipe.engine)
+    dataset = _MadeUp(form).to(fabric.device)
+
+    def play(choice: EngineChoice) -> Loop:
+        return Loop(recipe, dataset, choice, fabric)
+
+    choice = choose(recipe.engine, lambda each: play(each).round, fabric, len(form.shape) == 3)
+    with applied(choice):
+        loop = play(choice)
+        rate = _rate(loop)
+    parameters = {name: count_parameters(player) for name, player in loop.game.players.items()}
+    averaged = sum(parameters[name] for name in loop.game.averaged)
+    checkpoint = 4 * (3 * sum(parameters.values()) + averaged)  # weights, two moments, average, in four bytes each
+    seconds = _seconds(recipe, rate)
+    return Estimate(rate, seconds, _peak(), checkpoint * _kept(rate * seconds, recipe), choice.describe(), parameters)
+
+
+def _rate(loop: Loop) -> float:
+    for _ in range(2):
+        loop.round()
+    first, start = loop.clock, time.perf_counter()
+    for _ in range(ROUNDS):
+        loop.round()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        if time.perf_counter() - start > LONGEST:
+            break
+    return (loop.clock - first) / (time.perf_counter() - start)
+
+
+def _seconds(recipe: Recipe, rate: float) -> float:
+    training = recipe.training
+    by_samples = training.samples / rate if training.samples else float("inf")
+    return min(by_samples, 60 * training.minutes if training.minutes else float("inf"))
+
+
+def _kept(samples: float, recipe: Recipe) -> int:
+    """Checkpoints that are left at the end: the last few and the first of every doubling."""
+    return KEEP_LAST + max(0, round(log2(max(1.0, samples / recipe.records.checkpoint))))
+
+
+def _peak() -> int:
+    """Bytes of memory this process has held at most: on the GPU if it trains there."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Numbers that a player learns."""
+    return sum(each.numel() for each in module.parameters() if each.requires_grad)
