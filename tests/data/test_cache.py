@@ -245,7 +245,7 @@ def test_little_stays_in_memory_and_what_does_not_fit_is_streamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = forms.folder(tmp_path / "photos", forms.pictures(60))
-    kind = lambda: type(Pictures(source=str(place), size=4).load()).__name__  # noqa: E731
+    kind = lambda: type(Pictures(source=str(place), size=4, channels=1).load()).__name__  # noqa: E731
     assert Pictures(source=str(place)).load().rows is None and not store.entries()
     monkeypatch.setattr("cardigan.data.storage.FEW", 10)
     monkeypatch.setattr(store, "room", lambda: 0)
