@@ -2,10 +2,10 @@
 
     python benchmarks/data.py [FOLDER] [--pictures 1000000]
 
-Makes, in FOLDER (default: build/data-benchmark), PNG files of MNIST's digits and shards of a million shifted digits, unless
-they are there already; then measures, each in a fresh process: MNIST from 60,000 PNG files to the first batch, cold and
-from the cache; one pass over the shards, streamed, with the memory of all processes. Needs CARDIGAN_DATA with mnist.
-Writes docs/results/data.json.
+Makes, in FOLDER (default: build/data-benchmark), PNG files of MNIST's digits and shards of a million shifted digits,
+unless they are there already; then measures, each in a fresh process: MNIST from 60,000 PNG files to the first batch,
+cold and from the cache; one pass over the shards, streamed, with the memory of all processes. Needs CARDIGAN_DATA with
+mnist. Writes docs/results/data.json.
 """
 
 import argparse

@@ -64,7 +64,7 @@ def load_recipe(source: "str | Path | Recipe", overrides: Iterable[str] = (), da
     base = [source.plain()] if isinstance(source, Recipe) else _contents(source)
     chosen = [{"data": {"source": data}}] if data is not None else []
     recipe = build(*base, *chosen, *layers(overrides))
-    return recipe.but(data={"source": recipe.data.anchored()})
+    return recipe.but(data=recipe.data.anchored())
 
 
 def _contents(source: str | Path) -> list[dict[str, Any]]:

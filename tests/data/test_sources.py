@@ -16,10 +16,10 @@ from PIL import Image
 
 from cardigan.data.pictures import Pictures
 from cardigan.data.sources import UnreadableError, open_source
+from cardigan.data.sources.arrays.idx import parse_idx
 from cardigan.data.sources.decoding import decode, look
 from cardigan.data.sources.fitting import fitted
-from cardigan.data.sources.idx import parse_idx
-from cardigan.data.sources.layout import lay_out, natural
+from cardigan.data.sources.trees.layout import lay_out, natural
 from cardigan.errors import CardiganError
 
 
@@ -167,7 +167,7 @@ def test_one_line_for_sources_that_are_none(tmp_path: Path, monkeypatch: pytest.
     assert "no pictures" in refusal(tmp_path)
     assert "only one picture" in refusal(forms.folder(tmp_path / "one", forms.pictures(1)))
     (tmp_path / "notes.txt").write_text("hello")
-    assert "neither a zip" in refusal(tmp_path / "notes.txt")
+    assert "none of the forms" in refusal(tmp_path / "notes.txt")
     assert "is one picture" in refusal(tmp_path / "one" / "0.png")
     (tmp_path / "notes.zip").write_text("hello")
     assert "not a zip archive" in refusal(tmp_path / "notes.zip")
@@ -199,7 +199,7 @@ def test_an_archive_that_reaches_out_is_refused(tmp_path: Path, name: str) -> No
 def test_other_hostile_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bad.zip"
     assert "symbolic link" in refusal(hostile(path, "link.png", b"/etc/passwd", stat.S_IFLNK | 0o777))
-    monkeypatch.setattr("cardigan.data.sources.archive.LARGEST", 2**20)
+    monkeypatch.setattr("cardigan.data.sources.trees.archive.LARGEST", 2**20)
     assert "0 MiB" not in refusal(hostile(path, "zeros.png", size=2**21)) and "zeros.png" in refusal(path)
     data = bytearray(hostile(path, "fine.txt", b"x").read_bytes())
     at = data.rindex(b"PK\1\2")  # the last entry of the directory: set its flag of encryption

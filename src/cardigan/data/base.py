@@ -106,9 +106,9 @@ class Data(Settings, ABC):
     source: str
     """A name (mnist), or a path to a file or folder."""
 
-    def anchored(self) -> str:
-        """The source in words that mean the same from any working folder: paths are absolute, names stay names."""
-        return self.source
+    def anchored(self) -> dict[str, Any]:
+        """The fields that name files, in words that mean the same from any working folder; names stay names."""
+        return {}
 
     @abstractmethod
     def load(self, split: Split = "train", seed: int = 0, watch: Watch = silent) -> Dataset:

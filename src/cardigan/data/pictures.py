@@ -87,9 +87,10 @@ class Pictures(Data):
     are read anew in every pass, shuffled in a buffer). auto: memory for a few, else the cache if they take no more
     than half of the disk that is free, else memory if they take no more than a quarter of it, else stream."""
 
-    def anchored(self) -> str:
+    def anchored(self) -> dict[str, Any]:
         """See `Data.anchored`."""
-        return self.source if self.source in NAMES else absolute(self.source)
+        source = self.source if self.source in NAMES else absolute(self.source)
+        return {"source": source, "labels": absolute(self.labels) if self.labels else None}
 
     def open(self) -> Source:
         """The source, with its labels, reduced to the classes asked for.

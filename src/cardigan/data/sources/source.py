@@ -76,7 +76,7 @@ class Source:
     name: str
     parts: Mapping[Split, Callable[[], Part]]
     classes: tuple[str, ...] = ()
-    files: tuple[Path, ...] = ()
+    files: Sequence[Path] = ()
     remarks: tuple[str, ...] = ()
 
 
