@@ -75,8 +75,10 @@ def _contents(source: str | Path) -> list[dict[str, Any]]:
         contents = parents(path.resolve())
         return [*contents, {"name": path.stem} | {key: contents[-1][key] for key in ("name",) if key in contents[-1]}]
     if path.exists():
-        raise CardiganError(f"{source} is data, not a recipe; try: cardigan train pictures --data {source}")
-    raise CardiganError(f"unknown recipe {str(source)!r}; {allowed(str(source), shipped())} (or a YAML file)")
+        raise CardiganError(f"{source} is data, not a recipe; try: cardigan train auto --data {source}")
+    raise CardiganError(
+        f"unknown recipe {str(source)!r}; {allowed(str(source), [*shipped(), 'auto'])} (or a YAML file)"
+    )
 
 
 def build(*contents: Mapping[str, Any]) -> Recipe:

@@ -54,7 +54,7 @@ def in_memory(part: Part, wanted: Wanted, watch: Watch = silent) -> Decoded:
     everything = np.arange(len(part))
     if isinstance(part, Stack):
         upright = part.pixels[:, None] if part.pixels.ndim == 3 else part.pixels.transpose(0, 3, 1, 2)
-        if upright.shape[1:] == wanted.shape:  # nothing to change: one operation for all of them
+        if upright.shape[1:] == wanted.shape and wanted.channels < 4:  # nothing to change: one operation for all
             return Decoded(upright, everything, digests(part.pixels))
     pixels, found = np.zeros((len(part), *wanted.shape), dtype=np.uint8), []
     for indices in _blocks(len(part), wanted):

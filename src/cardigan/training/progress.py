@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from cardigan.data.base import Dataset
+    from cardigan.proposal import Proposal
 
 PLAIN_SECONDS = 10.0
 """Between two plain lines."""
@@ -41,6 +42,9 @@ class Progress:
     def reading(self) -> Iterator[Watch]:
         """The data is read; what is given is told how far it has come."""
         yield silent
+
+    def proposed(self, proposal: "Proposal") -> None:
+        """A recipe was chosen by looking at the data."""
 
     def started(self, run: Run, recipe: Recipe, dataset: "Dataset", choice: EngineChoice) -> None:
         """A new run begins."""
@@ -122,6 +126,11 @@ class Terminal(Progress):
         """See `Progress`."""
         with Reading(self.console) as reading:
             yield reading.watch
+
+    def proposed(self, proposal: "Proposal") -> None:
+        """See `Progress`."""
+        for line in proposal.lines():
+            self._say(escape(line))
 
     def started(self, run: Run, recipe: Recipe, dataset: "Dataset", choice: EngineChoice) -> None:
         """See `Progress`."""

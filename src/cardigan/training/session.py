@@ -17,6 +17,7 @@ from cardigan.data.base import Dataset
 from cardigan.data.codec import save_codec
 from cardigan.errors import CardiganError
 from cardigan.files import writable, write_text
+from cardigan.proposal import AUTO, propose
 from cardigan.recipe import Recipe, load_recipe
 from cardigan.run import Run, check_out, create_run, open_run
 from cardigan.training import checkpoint
@@ -45,7 +46,7 @@ def train(
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Train `recipe` (a shipped name, a YAML file, a `Recipe`) into a new run folder.
+    """Train `recipe` (a shipped name, "auto", a YAML file, a `Recipe`) into a new run folder.
 
     Args:
         overrides: such as "training.samples=200k".
@@ -57,10 +58,13 @@ def train(
         CardiganError: in one line, what is wrong with recipe, data or folder.
         Interrupted: SIGINT or SIGTERM came; a checkpoint was written.
     """
-    loaded = load_recipe(recipe, overrides, data)
+    proposal = propose(data, overrides) if recipe == AUTO else None
+    loaded = proposal.recipe if proposal else load_recipe(recipe, overrides, data)
     check_out(out)
     fabric = start_fabric(loaded.engine)
     progress = (progress or Silent()) if fabric.is_global_zero else Silent()
+    if proposal:
+        progress.proposed(proposal)
     dataset = _load_data(loaded, fabric, progress)
     if dataset.settled:
         loaded = loaded.but(data=dict(dataset.settled))
