@@ -52,7 +52,7 @@ def options(version: Version = False) -> None:
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name, or a YAML file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name, auto, or a YAML file.")],
     overrides: Overrides = None,
     data: Annotated[str | None, typer.Option(metavar="SOURCE", help="What to train on, instead.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder [runs/RECIPE-0001 ...].")] = None,
@@ -77,6 +77,29 @@ def resume(
 
     with _trusting(trust):
         resume_run(run, overrides or (), at=at, progress=_terminal())
+
+
+@app.command()
+def inspect(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A name, a path, or OWNER/NAME on the hub.")],
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For sheets and report [inspections/NAME].")] = None,
+    most: Annotated[
+        int | None, typer.Option("--most", min=1, metavar="N", help="Look at N random pictures of each split only.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Name every picture that something is wrong with.")] = False,
+    timed: Annotated[bool, typer.Option("--time/--no-time", help="Play a few rounds to tell the time.")] = True,
+) -> None:
+    """Check pictures before training: what there is, what is broken, what stands there twice; propose a recipe."""
+    from rich.console import Console
+
+    from cardigan.check import check
+    from cardigan.training.progress import Reading
+
+    with Reading(Console(stderr=True)) as reading:
+        found = check(source, overrides or (), out=out, most=most, timed=timed, watch=reading.watch)
+    for line in found.lines(everything):
+        typer.echo(line)
 
 
 @app.command()
@@ -117,7 +140,7 @@ def recipes(
         return
     from cardigan.recipes import summaries
 
-    lines = summaries()
+    lines = {"auto": "Looks at your own pictures and chooses a recipe for them (give --data SOURCE)", **summaries()}
     width = max(map(len, lines))
     for each, about in lines.items():
         typer.echo(f"{each:<{width}}  {about}")

@@ -17,10 +17,8 @@ from cardigan.errors import CardiganError
 from cardigan.inspection.mirror import ENOUGH, mirrored_alike
 from cardigan.inspection.thumbs import SIDE as THUMB
 from cardigan.inspection.thumbs import seen
-from cardigan.recipe import Recipe, build, layers, load_recipe, merge
+from cardigan.recipe import AUTO, Recipe, build, layers, load_recipe, merge
 
-AUTO = "auto"
-"""Name under which `cardigan train` knows the proposal."""
 MOST = 2000
 """Pictures, chosen at random, on which the proposal rests ..."""
 MOST_PIXELS = 4e8
@@ -78,15 +76,10 @@ def propose(data: str | None, overrides: Iterable[str] = (), device: str = "cpu"
     Raises:
         CardiganError: no data, or data that cannot be read.
     """
-    if data is None:
-        raise CardiganError(f"{AUTO} looks at pictures to choose a recipe for them: give --data SOURCE")
-    overriding = layers(overrides)
-    wishes = overriding[0].get("data", {}) if overriding else {}
-    base = load_recipe("pictures").plain()
-    asked = build(base, {"data": {**(wishes if isinstance(wishes, dict) else {}), "source": data}}).data
-    if not isinstance(asked, Pictures):
-        raise CardiganError(f"{AUTO} chooses recipes for pictures, not for data of kind {asked.kind!r}")
-    facts = look(asked.open())
+    overrides = list(overrides)
+    asked = asked_for(data, overrides)
+    data, facts = asked.source, look(asked.open())
+    overriding, base = layers(overrides), load_recipe("pictures").plain()
     choices = _choices(facts, device)
     contents: dict[str, Any] = {"name": _name(data), "about": f"Proposed for {data}"}
     for key, value, _ in choices:
@@ -98,6 +91,22 @@ def propose(data: str | None, overrides: Iterable[str] = (), device: str = "cpu"
     overridden = set(_keys(overriding[0])) if overriding else set()
     reasons = [(key, _shown(value), reason) for key, value, reason in choices if key not in overridden]
     return Proposal(recipe, tuple(reasons))
+
+
+def asked_for(data: str | None, overrides: Iterable[str] = ()) -> Pictures:
+    """The pictures at `data`, with what `overrides` say of them (classes, labels) but nothing that is proposed.
+
+    Raises:
+        CardiganError: no data, or not pictures.
+    """
+    if data is None:
+        raise CardiganError(f"{AUTO} looks at pictures to choose a recipe for them: give --data SOURCE")
+    plain = {"data": {"source": data, "size": None, "channels": None}}
+    overriding = [{"data": layer["data"]} for layer in layers(overrides) if "data" in layer]
+    asked = build(load_recipe("pictures").plain(), plain, *overriding, {"data": {"source": data}}).data
+    if not isinstance(asked, Pictures):
+        raise CardiganError(f"{AUTO} chooses recipes for pictures, not for data of kind {asked.kind!r}")
+    return asked
 
 
 def look(source: Source) -> Facts:

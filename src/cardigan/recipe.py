@@ -18,6 +18,8 @@ from cardigan.training.settings import Engine, Records, Training
 
 TAGS = ("kind", "family")
 """Keys that choose the type of the mapping they stand in."""
+AUTO = "auto"
+"""What `cardigan train` calls the recipe that is proposed for a user's own pictures."""
 BUDGETS = ("samples", "minutes")
 """Keys of `training` of which a later layer replaces all."""
 
@@ -68,6 +70,11 @@ def load_recipe(source: "str | Path | Recipe", overrides: Iterable[str] = (), da
 
 
 def _contents(source: str | Path) -> list[dict[str, Any]]:
+    if str(source) == AUTO:
+        raise CardiganError(
+            f"{AUTO} is chosen by looking at pictures: cardigan train {AUTO} --data SOURCE (cardigan inspect SOURCE "
+            "shows what it would choose)"
+        )
     if str(source) in shipped():
         return [{"name": str(source)}, *parents(shipped()[str(source)]), {"name": str(source)}]
     path = Path(source).expanduser()
@@ -76,9 +83,7 @@ def _contents(source: str | Path) -> list[dict[str, Any]]:
         return [*contents, {"name": path.stem} | {key: contents[-1][key] for key in ("name",) if key in contents[-1]}]
     if path.exists():
         raise CardiganError(f"{source} is data, not a recipe; try: cardigan train auto --data {source}")
-    raise CardiganError(
-        f"unknown recipe {str(source)!r}; {allowed(str(source), [*shipped(), 'auto'])} (or a YAML file)"
-    )
+    raise CardiganError(f"unknown recipe {str(source)!r}; {allowed(str(source), [*shipped(), AUTO])} (or a YAML file)")
 
 
 def build(*contents: Mapping[str, Any]) -> Recipe:

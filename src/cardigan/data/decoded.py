@@ -121,8 +121,8 @@ def _build(part: Part, wanted: Wanted, watch: Watch, folder: Path) -> None:
         missing = [number for number in range(len(blocks)) if number not in finished]
         done = sum(len(blocks[number]) for number in finished)
         watch("reading pictures", done, len(part))
-        with Workers(part, wanted) as workers:
-            for number, block in zip(missing, workers.blocks(blocks[each] for each in missing), strict=True):
+        with Workers(partial(read_block, part, wanted=wanted)) as workers:
+            for number, block in zip(missing, workers.map(blocks[each] for each in missing), strict=True):
                 _write_block(folder, number, block, file.fileno(), row)
                 finished[number] = replace(block, pixels=block.pixels[:0])
                 done += len(blocks[number])

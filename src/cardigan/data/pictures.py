@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from cardigan.data.base import Data, Dataset, Watch, silent
 from cardigan.data.decoded import Decoded
+from cardigan.data.faulty import MOST_BAD, skipped, too_many
 from cardigan.data.memory import InMemory
 from cardigan.data.picture_codec import PictureCodec
 from cardigan.data.sources import NAMES, Source, absolute, open_source
@@ -19,7 +20,7 @@ from cardigan.data.sources.selection import only
 from cardigan.data.sources.source import Labels, Part, Split, shown
 from cardigan.data.sources.split import assign, digests_of_positions, sizes_of
 from cardigan.data.storage import FIRST, Storage, choose_storage, entry_key, native, read
-from cardigan.data.streamed import MOST_BAD, Streamed, skipped, too_many
+from cardigan.data.streamed import Streamed
 from cardigan.errors import CardiganError
 from cardigan.sample import Form
 

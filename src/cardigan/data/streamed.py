@@ -1,8 +1,9 @@
 """A data set too large for memory and disk cache: read from its source anew in every pass, a buffer at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cardigan.data.base import Codec, Dataset
+from cardigan.data.faulty import MOST_BAD, skipped, too_many
 from cardigan.data.memory import mirrored, to_unit
 from cardigan.data.sources.fitting import Wanted
 from cardigan.data.sources.pixels import Block, read_block
 from cardigan.data.sources.source import Part, UnreadableError
 from cardigan.data.workers import Workers, result
-from cardigan.errors import CardiganError
 from cardigan.randomness import derive_seed
 from cardigan.sample import Batch, Form
 
@@ -25,8 +26,6 @@ CHUNK = 512
 """Samples that lie side by side in the source and are read together."""
 BUFFER_BYTES = 2**27
 """A buffer may take so much; there are two, the one in use and the one being read."""
-MOST_BAD = 0.05
-"""Share of unreadable samples that ends the run."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Streamed(Dataset):
         self.failures: dict[str, UnreadableError] = {}
         self._seen = 0
         self._remarks = remarks
-        self._workers = Workers(part, wanted, workers)
+        self._workers = Workers[NDArray[np.int64], Block](partial(read_block, part, wanted=wanted), workers)
         self._passes: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._coming: dict[tuple[int, int], list[Future[Block]]] = {}
         self._buffers: dict[tuple[int, int], _Buffer] = {}
@@ -179,26 +178,6 @@ class Streamed(Dataset):
         self.failures |= {each.name: each for each in bad}
         if len(self.failures) > MOST_BAD * self._seen:
             raise too_many(list(self.failures.values()), self._seen)
-
-
-def too_many(failures: Sequence[UnreadableError], read: int) -> CardiganError:
-    """The line that ends a run for want of readable pictures."""
-    return CardiganError(
-        f"{len(failures):,} of {read:,} pictures cannot be read, more than {MOST_BAD:.0%}: {_some(failures)} "
-        "(cardigan inspect names all)"
-    )
-
-
-def skipped(failures: Sequence[UnreadableError], read: int) -> tuple[str, ...]:
-    """The remark that some pictures are left out; none where there are none."""
-    if not failures:
-        return ()
-    return (f"{len(failures):,} of {read:,} pictures cannot be read and are left out: {_some(failures)}",)
-
-
-def _some(failures: Sequence[UnreadableError]) -> str:
-    named = "; ".join(f"{each.name}: {each.reason}" for each in failures[:3])
-    return named + (f"; and {len(failures) - 3:,} more" if len(failures) > 3 else "")
 
 
 def _permutation(count: int, *parts: int | str) -> NDArray[np.int64]:

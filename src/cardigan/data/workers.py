@@ -7,26 +7,23 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from types import TracebackType
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cardigan.data.sources.fitting import Wanted
-from cardigan.data.sources.pixels import Block, read_block
-from cardigan.data.sources.source import Part
 from cardigan.errors import CardiganError
 
-AHEAD = 2
-"""Blocks that each process is given before the first is asked back."""
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
-_job: tuple[Part, Wanted] | None = None
-"""In a worker: what it reads, and what the pictures are brought to."""
+AHEAD = 2
+"""Jobs that each process is given before the first result is asked for."""
+
+_work: Callable[[Any], Any] | None = None
+"""In a worker: what it does with a job."""
 
 
 def usable_cores() -> int:
@@ -35,42 +32,41 @@ def usable_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-class Workers:
-    """Reads blocks of pictures of `part`, ahead of whoever asks for them.
+class Workers(Generic[Job, Result]):
+    """Does `work` with jobs, ahead of whoever asks for the results.
 
     Args:
+        work: what to do with a job, such as reading pictures at some indices; jobs and results are sent, `work` is not.
         count: processes; by default as many as there are cores. Where processes cannot be forked safely, one thread.
     """
 
-    def __init__(self, part: Part, wanted: Wanted, count: int | None = None) -> None:
-        self.part, self.wanted = part, wanted
-        self.count = count or usable_cores()
+    def __init__(self, work: Callable[[Job], Result], count: int | None = None) -> None:
+        self.work, self.count = work, count or usable_cores()
         self._executor: Executor
         if sys.platform == "linux":
             # Forked, so that sources need not be picklable and the user's script need no main guard. The children touch
             # Python, NumPy and Pillow alone, none of the libraries whose threads do not survive a fork.
             context = multiprocessing.get_context("fork")
-            self._executor = ProcessPoolExecutor(self.count, context, initializer=_begin, initargs=(part, wanted))
+            self._executor = ProcessPoolExecutor(self.count, context, initializer=_begin, initargs=(work,))
         else:
             self.count = 1
             self._executor = ThreadPoolExecutor(1)
         weakref.finalize(self, self._executor.shutdown, wait=False, cancel_futures=True)
 
-    def submit(self, indices: NDArray[np.int64]) -> "Future[Block]":
-        """Begin to read the pictures at `indices`; `result` of what is returned gives them."""
-        if isinstance(self._executor, ProcessPoolExecutor):
-            return self._executor.submit(_read, indices)
-        return self._executor.submit(read_block, self.part, indices, self.wanted)
+    def submit(self, job: Job) -> "Future[Result]":
+        """Begin a job; `result` of what is returned gives what comes of it."""
+        forked = isinstance(self._executor, ProcessPoolExecutor)
+        return self._executor.submit(_do if forked else self.work, job)
 
-    def blocks(self, chosen: Iterable[NDArray[np.int64]]) -> Iterator[Block]:
-        """The pictures at each of `chosen`, in that order; never more than a few blocks ahead.
+    def map(self, jobs: Iterable[Job]) -> Iterator[Result]:
+        """The result of each job, in their order; never more than a few ahead.
 
         Raises:
-            CardiganError: what `read_block` raises, or a worker died.
+            CardiganError: a worker was killed. Whatever `work` raises is raised here.
         """
-        pending: deque[Future[Block]] = deque()
-        for indices in chosen:
-            pending.append(self.submit(indices))
+        pending: deque[Future[Result]] = deque()
+        for job in jobs:
+            pending.append(self.submit(job))
             if len(pending) > AHEAD * self.count:
                 yield result(pending.popleft())
         while pending:
@@ -86,11 +82,11 @@ class Workers:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
-def result(future: "Future[Block]") -> Block:
-    """What a worker has read.
+def result(future: "Future[Result]") -> Result:
+    """What came of a job.
 
     Raises:
-        CardiganError: what `read_block` raises, or the worker died.
+        CardiganError: the worker was killed. Whatever its work raised is raised here.
     """
     try:
         return future.result()
@@ -98,10 +94,10 @@ def result(future: "Future[Block]") -> Block:
         raise CardiganError("a process that reads pictures was killed, perhaps for want of memory") from None
 
 
-def _begin(part: Part, wanted: Wanted) -> None:
-    """In a new worker: remember the job, leave Ctrl-C to the parent, and die with it."""
-    global _job
-    _job = (part, wanted)
+def _begin(work: Callable[[Any], Any]) -> None:
+    """In a new worker: remember the work, leave Ctrl-C to the parent, and die with it."""
+    global _work
+    _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -114,6 +110,6 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _read(indices: NDArray[np.int64]) -> Block:
-    assert _job is not None
-    return read_block(_job[0], indices, _job[1])
+def _do(job: Any) -> Any:
+    assert _work is not None
+    return _work(job)

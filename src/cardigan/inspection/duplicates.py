@@ -34,12 +34,13 @@ from numpy.typing import NDArray
 
 from cardigan.data.sources.pixels import original
 from cardigan.data.sources.source import Encoded, Part, Split
+from cardigan.data.workers import usable_cores
 from cardigan.inspection.alignment import fit
 from cardigan.inspection.groups import Groups, Integers, grouped
 from cardigan.inspection.neighbours import REACH, neighbours
 from cardigan.inspection.survey import Survey
 from cardigan.inspection.thumbs import seen, shrunk
-from cardigan.inspection.workers import FEW, cores, spread
+from cardigan.inspection.workers import FEW, spread
 
 IDENTICAL = 0.05
 """Distance of descriptors up to which a candidate is taken however crowded its neighbourhood is."""
@@ -167,7 +168,7 @@ def _read(survey: Survey, rows: Integers) -> NDArray[np.uint8]:
     indices = {split: chosen["index"][chosen["split"] == number] for number, split in splits}
     jobs = [(split, each[at : at + _BATCH]) for split, each in indices.items() for at in range(0, len(each), _BATCH)]
     encoded = sum(len(each) for split, each in indices.items() if isinstance(parts[split], Encoded))
-    blocks = list(spread(_finer, parts, jobs, cores() if encoded >= FEW else 1))
+    blocks = list(spread(_finer, parts, jobs, usable_cores() if encoded >= FEW else 1))
     return np.concatenate(blocks) if blocks else np.empty((0, _SIDE, _SIDE, 3), np.uint8)
 
 

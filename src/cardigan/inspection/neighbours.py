@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cardigan.data.workers import usable_cores
 from cardigan.inspection.groups import Integers
 from cardigan.inspection.measure import Rows
-from cardigan.inspection.workers import cores
 
 COUNT = 12
 """Neighbours that are looked at for each picture."""
@@ -49,7 +49,7 @@ def neighbours(rows: Rows, asked: Integers) -> Neighbours:
     indices, distances = np.empty((len(asked), COUNT), np.int64), np.empty((len(asked), COUNT), np.float32)
     for start in range(0, len(asked), _BLOCK):
         mine = asked[start : start + _BLOCK]
-        _, found = tree.query(points[mine], many, distance_upper_bound=REACH, workers=cores())
+        _, found = tree.query(points[mine], many, distance_upper_bound=REACH, workers=usable_cores())
         block = slice(start, start + len(mine))
         indices[block], distances[block] = _in_full(rows, mine, np.asarray(found, np.int64).reshape(len(mine), many))
     return Neighbours(indices, distances)

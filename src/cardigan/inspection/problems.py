@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cardigan.data.faulty import MOST_BAD
 from cardigan.data.sources.source import shown
 from cardigan.inspection.duplicates import Duplicates
 from cardigan.inspection.faults import KINDS, Kind
@@ -61,6 +62,11 @@ def counted(count: int, thing: str = "picture") -> str:
 
 
 def _broken(survey: Survey) -> Iterator[Problem]:
+    for split, total in survey.totals.items():
+        bad = sum(failure.split == split for failure in survey.failures)
+        if bad > MOST_BAD * total and not survey.sampled:
+            what = f"{bad:,} of the {total:,} pictures of {split} cannot be read, more than {MOST_BAD:.0%}"
+            yield Problem(what, "training refuses until fewer are left; they are:")
     for kind in KINDS:
         mine = [failure for failure in survey.failures if failure.kind == kind]
         if mine:

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from cardigan.data.sources.pixels import name_of
 from cardigan.data.sources.source import Encoded, Part, Source, Split, shown
+from cardigan.data.workers import usable_cores
 from cardigan.errors import CardiganError
 from cardigan.inspection.faults import Failure
 from cardigan.inspection.measure import ROW, Rows, measured
-from cardigan.inspection.workers import FEW, Job, cores, spread
+from cardigan.inspection.workers import FEW, Job, spread
 
 ORDER: tuple[Split, ...] = ("train", "validation", "test")
 _BLOCK = 256
@@ -82,7 +83,7 @@ def survey(
     if not total:
         raise CardiganError(f"{shown(source.name)}: no pictures")
     encoded = sum(len(indices) for split, indices in jobs if isinstance(parts[split], Encoded))
-    count = processes or (cores() if encoded >= FEW else 1)
+    count = processes or (usable_cores() if encoded >= FEW else 1)
     rows, failures, done = np.zeros(total, ROW), list[Failure](), 0
     filled = 0
     for (split, indices), block in zip(jobs, spread(measured, parts, jobs, count), strict=True):

@@ -103,7 +103,7 @@ def choose(
     """
     choice = _first_choice(engine, fabric)
     if fabric.world_size == 1:
-        for field, values in _open_questions(engine, choice, pictures).items():
+        for field, values in _open_questions(engine, choice, pictures, fabric).items():
             choice = _fastest([replace(choice, **{field: value}) for value in values], play)
     agreed: EngineChoice = fabric.broadcast(choice)  # every process must round alike
     return agreed
@@ -128,11 +128,11 @@ def _matmul(engine: Engine) -> Literal["highest", "high", "medium"]:
     return "high" if engine.matmul == "auto" else engine.matmul
 
 
-def _open_questions(engine: Engine, choice: EngineChoice, pictures: bool) -> dict[str, list[Any]]:
+def _open_questions(engine: Engine, choice: EngineChoice, pictures: bool, fabric: Fabric) -> dict[str, list[Any]]:
     """Field -> values to be measured, in the order in which they are settled."""
     questions: dict[str, list[Any]] = {}
     if engine.precision == "auto":
-        questions["precision"] = ["fp32", "bf16"]
+        questions["precision"] = ["fp32", "bf16"] if fabric.device.type == "cuda" or bf16_pays() else ["fp32"]
     if engine.memory_format == "auto" and pictures:
         questions["memory_format"] = ["contiguous", "channels_last"]
     if engine.threads == "auto" and choice.threads > 1:
@@ -202,6 +202,14 @@ def fastest_exact_matmul() -> Literal["highest", "high", "medium"]:
     torch.set_float32_matmul_precision(before)
     faster = times.get("medium", float("inf")) < 0.9 * times["highest"]
     return "medium" if faster else "highest"
+
+
+def bf16_pays() -> bool:
+    """Whether a bf16 matrix product is no slower than an fp32 one: elsewhere it is emulated, and a round takes ages."""
+    left = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
+    half = left.bfloat16()
+    wide = median(_seconds(lambda: left @ left) for _ in range(7))
+    return median(_seconds(lambda: half @ half) for _ in range(7)) < 1.5 * wide
 
 
 def _seconds(work: Callable[[], Any]) -> float:

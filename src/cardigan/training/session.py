@@ -17,8 +17,8 @@ from cardigan.data.base import Dataset
 from cardigan.data.codec import save_codec
 from cardigan.errors import CardiganError
 from cardigan.files import writable, write_text
-from cardigan.proposal import AUTO, propose
-from cardigan.recipe import Recipe, load_recipe
+from cardigan.proposal import propose
+from cardigan.recipe import AUTO, Recipe, load_recipe
 from cardigan.run import Run, check_out, create_run, open_run
 from cardigan.training import checkpoint
 from cardigan.training.engine import EngineChoice, choose, environment, start_fabric
