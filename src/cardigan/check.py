@@ -86,13 +86,13 @@ def check(
     if not len(found.rows):
         first = found.failures[0]
         raise CardiganError(f"{shown(source)}: no picture can be read; {first.name}: {first.reason}")
-    watch("looking for duplicates", 0, 0)
+    watch("looking for duplicates", 0, 1)
     twice = duplicates(found)
     alike = mirrored_alike(found.rows["luma"])
     proposal = propose(source, overrides)
     told = None
     if timed:
-        watch("playing a few rounds to tell the time", 0, 0)
+        watch("playing a few rounds to tell the time", 0, 1)
         told = estimate(proposal.recipe, form_of(proposal, len(found.classes)))
     folder = Path(out) if out is not None else FOLDER / proposal.recipe.name.removeprefix(f"{AUTO}-")
     checked = Check(found, twice, alike, proposal, told, folder, ())

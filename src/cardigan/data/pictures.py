@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PlainSerializer
 
+from cardigan.data import store
 from cardigan.data.base import Data, Dataset, Watch, silent
 from cardigan.data.decoded import Decoded
 from cardigan.data.faulty import MOST_BAD, skipped, too_many
@@ -19,7 +20,7 @@ from cardigan.data.sources.fitting import Background, Fit, Wanted
 from cardigan.data.sources.selection import only
 from cardigan.data.sources.source import Labels, Part, Split, shown
 from cardigan.data.sources.split import assign, digests_of_positions, sizes_of
-from cardigan.data.storage import FIRST, Storage, choose_storage, entry_key, native, read
+from cardigan.data.storage import Storage, choose_storage, entry_key, native, read
 from cardigan.data.streamed import Streamed
 from cardigan.errors import CardiganError
 from cardigan.sample import Form
@@ -122,7 +123,7 @@ class Pictures(Data):
         size = (self.size, self.size) if isinstance(self.size, int) else self.size
         if self.channels and size:
             return Wanted(self.channels, size, self.fit, self.background)
-        channels, own = native(source, self.classes, FIRST if self.storage == "stream" else None)
+        channels, own = native(source, self.classes)
         return Wanted(self.channels or channels, size or own, self.fit if size else None, self.background)
 
     def _load(self, source: Source, split: Split, seed: int, watch: Watch) -> Dataset:
@@ -130,7 +131,7 @@ class Pictures(Data):
         part, wanted = source.parts[own](), self.wanted(source)
         if self.storage == "stream":
             return self._streamed(source, split, part, wanted, seed)
-        key = entry_key(source, own, wanted, self.classes) if self.storage != "memory" else None
+        key = entry_key(source, own, part, wanted, self.classes) if self.storage != "memory" else None
         kept = choose_storage(part, wanted, key) if self.storage == "auto" else self.storage
         if kept == "stream":
             return self._streamed(source, split, part, wanted, seed)
@@ -163,6 +164,7 @@ class Pictures(Data):
             *source.remarks,
             *skipped(decoded.failures, len(part)),
             *_animations(decoded.animated, len(part)),
+            *_place(decoded),
         )
         return dataset
 
@@ -181,7 +183,7 @@ class Pictures(Data):
             seed=seed,
             flip=self.flip,
             settled={"storage": "stream", "channels": wanted.channels, "size": self.size},
-            remarks=source.remarks,
+            remarks=(*source.remarks, "pictures are streamed: read from their source anew in every pass"),
         )
 
     def _codec(self, source: Source, wanted: Wanted) -> PictureCodec:
@@ -211,6 +213,12 @@ class Pictures(Data):
         whole.update(content.data)
         whole.update(b"" if labels is None else labels.data)
         return whole.hexdigest()
+
+
+def _place(decoded: Decoded) -> tuple[str, ...]:
+    if not isinstance(decoded.pixels, np.memmap):
+        return ()
+    return (f"pictures are kept in the cache: {decoded.pixels.nbytes / 2**20:,.0f} MiB in {store.place()}",)
 
 
 def _animations(count: int, among: int) -> tuple[str, ...]:

@@ -24,8 +24,10 @@ MEMORY_SHARE = 0.25
 """Of the machine's memory, that pictures may take."""
 DISK_SHARE = 0.5
 """Of what is free on the disk of the cache, that an entry may take."""
+MANY = 100_000
+"""Pictures of a split beyond which not every header is read to tell the channels, but only ..."""
 FIRST = 1000
-"""Pictures that are looked at to tell the channels of a source that is streamed."""
+"""... so many of each split."""
 
 
 def choose_storage(part: Part, wanted: Wanted, key: str | None) -> Kept:
@@ -39,9 +41,15 @@ def choose_storage(part: Part, wanted: Wanted, key: str | None) -> Kept:
     return "memory" if size <= most else "stream"
 
 
-def entry_key(source: Source, split: Split, wanted: Wanted, selection: Any) -> str | None:
-    """The key under which the pictures are cached; None for what is no file, or too little to be worth it."""
-    return cache_key(source, split, wanted, selection) if source.files else None
+def entry_key(source: Source, split: Split, part: Part, wanted: Wanted, selection: Any) -> str | None:
+    """The key under which the pictures are cached; None for what is no file, or has no room there.
+
+    What has no room is not read from end to end to know its key, unless the key is known already.
+    """
+    if not source.files:
+        return None
+    fits = len(part) * prod(wanted.shape) <= DISK_SHARE * store.room()
+    return cache_key(source, split, wanted, selection) if fits or store.remembers(source.files) else None
 
 
 def read(part: Part, wanted: Wanted, kept: Kept, key: str | None, source: str, watch: Watch = silent) -> Decoded:
@@ -51,19 +59,19 @@ def read(part: Part, wanted: Wanted, kept: Kept, key: str | None, source: str, w
     return in_memory(part, wanted, watch)
 
 
-def native(source: Source, selection: Any = None, most: int | None = None) -> tuple[int, tuple[int, int]]:
+def native(source: Source, selection: Any = None) -> tuple[int, tuple[int, int]]:
     """Channels and (height, width) of the source's own pictures, the same for every split.
 
-    All headers are read for it; what they say of a large source is kept in the cache.
+    All headers are read for it, and what they say is kept in the cache; of very many, the first ones.
 
     Args:
         selection: what the source has been reduced to.
-        most: look at the first so many of each split only.
 
     Raises:
         CardiganError: there is no readable picture to train on.
     """
     part = source.parts["train"]()
+    most = FIRST if len(part) > MANY else None
     if most is not None or not source.files or not isinstance(part, Encoded) or len(part) <= FEW:
         return native_channels(source, most), native_size(source)
 

@@ -141,7 +141,7 @@ def content_key(files: Sequence[Path]) -> str:
     Raises:
         OSError: a file cannot be read.
     """
-    memory = place() / "contents" / stamp(files)
+    memory = _memory(files)
     try:
         return memory.read_text("ascii")
     except (OSError, ValueError):
@@ -153,6 +153,15 @@ def content_key(files: Sequence[Path]) -> str:
     except OSError:  # only a convenience
         pass
     return key
+
+
+def remembers(files: Sequence[Path]) -> bool:
+    """Whether `content_key` of `files` is known without reading them."""
+    return _memory(files).is_file()
+
+
+def _memory(files: Sequence[Path]) -> Path:
+    return place() / "contents" / stamp(files)
 
 
 def stamp(files: Sequence[Path]) -> str:

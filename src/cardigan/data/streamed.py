@@ -26,6 +26,8 @@ CHUNK = 512
 """Samples that lie side by side in the source and are read together."""
 BUFFER_BYTES = 2**27
 """A buffer may take so much; there are two, the one in use and the one being read."""
+NICE = 10
+"""By how much readers give way to training."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Streamed(Dataset):
         self.failures: dict[str, UnreadableError] = {}
         self._seen = 0
         self._remarks = remarks
-        self._workers = Workers[NDArray[np.int64], Block](partial(read_block, part, wanted=wanted), workers)
+        self._workers = Workers[NDArray[np.int64], Block](partial(read_block, part, wanted=wanted), workers, NICE)
         self._passes: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._coming: dict[tuple[int, int], list[Future[Block]]] = {}
         self._buffers: dict[tuple[int, int], _Buffer] = {}

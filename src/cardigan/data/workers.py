@@ -38,16 +38,17 @@ class Workers(Generic[Job, Result]):
     Args:
         work: what to do with a job, such as reading pictures at some indices; jobs and results are sent, `work` is not.
         count: processes; by default as many as there are cores. Where processes cannot be forked safely, one thread.
+        nice: by how much they give way to others; for work beside training, whose threads wait for the slowest of them.
     """
 
-    def __init__(self, work: Callable[[Job], Result], count: int | None = None) -> None:
+    def __init__(self, work: Callable[[Job], Result], count: int | None = None, nice: int = 0) -> None:
         self.work, self.count = work, count or usable_cores()
         self._executor: Executor
         if sys.platform == "linux":
             # Forked, so that sources need not be picklable and the user's script need no main guard. The children touch
             # Python, NumPy and Pillow alone, none of the libraries whose threads do not survive a fork.
             context = multiprocessing.get_context("fork")
-            self._executor = ProcessPoolExecutor(self.count, context, initializer=_begin, initargs=(work,))
+            self._executor = ProcessPoolExecutor(self.count, context, initializer=_begin, initargs=(work, nice))
         else:
             self.count = 1
             self._executor = ThreadPoolExecutor(1)
@@ -94,10 +95,11 @@ def result(future: "Future[Result]") -> Result:
         raise CardiganError("a process that reads pictures was killed, perhaps for want of memory") from None
 
 
-def _begin(work: Callable[[Any], Any]) -> None:
+def _begin(work: Callable[[Any], Any], nice: int) -> None:
     """In a new worker: remember the work, leave Ctrl-C to the parent, and die with it."""
     global _work
     _work = work
+    os.nice(nice)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
