@@ -62,8 +62,8 @@ def test_what_is_looked_at(tmp_path: Path) -> None:
 def test_pictures_decide(tmp_path: Path) -> None:
     grey = propose(str(folder(tmp_path / "grey", 70, (24, 24), "L")))
     assert grey.recipe.data.size == 24 and grey.recipe.data.channels == 1
-    assert grey.recipe.game.augmentation.colour > 0 and grey.recipe.game.labels == "none"
-    assert grey.recipe.name == "auto-grey" and grey.recipe.training.batch == 64
+    assert grey.recipe.game.augmentation.cutout > 0 and grey.recipe.game.labels == "none"
+    assert grey.recipe.name == "auto-grey" and grey.recipe.training.batch == 32
     icons = propose(str(folder(tmp_path / "icons.set", 30, (20, 20), "RGBA")))
     assert icons.recipe.data.channels == 4 and icons.recipe.training.batch == 16
     labelled = propose(str(folder(tmp_path / "labelled", 220, (16, 16), classes=2)))

@@ -199,11 +199,8 @@ def _augmentation(facts: Facts) -> list[Choice]:
     if facts.count > 20_000:
         return []
     few = f"{facts.count:,} pictures are few"
-    chosen: list[Choice] = [
-        ("game.augmentation.translation", 0.125, few),
-        ("game.augmentation.cutout", 0.25 if facts.count > 5_000 else 0.4, few),
-    ]
-    return chosen if facts.count > 5_000 else [*chosen, ("game.augmentation.colour", 0.5, few)]
+    moved: list[Choice] = [("game.augmentation.translation", 0.125, few)]
+    return moved if facts.count > 1_000 else [*moved, ("game.augmentation.cutout", 0.25, few)]
 
 
 def _networks(pixels: int) -> list[Choice]:
@@ -231,7 +228,7 @@ def _labels(facts: Facts) -> list[Choice]:
 def _batch(facts: Facts) -> Choice:
     if facts.count < 64:
         return "training.batch", 16, f"only {facts.count:,} pictures"
-    return "training.batch", 64, "as our other recipes for pictures"
+    return "training.batch", 32, "small batches move on faster where the budget is short"
 
 
 def _budget(facts: Facts) -> Choice:
