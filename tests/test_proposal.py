@@ -101,6 +101,15 @@ def test_auto_trains_and_can_be_asked_for_in_words(tmp_path: Path, capsys: pytes
     assert stop.value.code == 0 and "data.size=16" in said and "all have this size" in said
 
 
+def test_a_size_of_the_user_decides_what_depends_on_it(tmp_path: Path) -> None:
+    place = str(folder(tmp_path / "photos", 60, (20, 20)))
+    small, large = (propose(place, [f"data.size={size}"]) for size in (16, 80))
+    assert small.recipe.game.networks.discriminator.depth == 3 and large.recipe.game.networks.discriminator.depth == 4
+    assert small.recipe.game.penalties.r1.weight < large.recipe.game.penalties.r1.weight
+    assert "training.samples" not in chosen(propose(place, ["training.minutes=5"]))
+    assert propose(None, [f"data.source={place}"]).recipe == propose(place).recipe
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -11,6 +11,8 @@ from typing import Any
 from cardigan.data.base import Watch, silent
 from cardigan.data.pictures import Pictures
 from cardigan.data.sources.source import shown
+from cardigan.data.storage import choose_storage
+from cardigan.data.streamed import BUFFER_BYTES
 from cardigan.errors import CardiganError
 from cardigan.files import writable, write_text
 from cardigan.inspection.duplicates import Duplicates, duplicates
@@ -81,15 +83,15 @@ def check(
         CardiganError: in one line, what is wrong with the source and where.
     """
     overrides = list(overrides)
-    data = asked_for(source, overrides)
-    found = survey(data.open(), most, lambda done, total: watch("looking at pictures", done, total))
+    opened = asked_for(source, overrides).open()
+    found = survey(opened, most, lambda done, total: watch("looking at pictures", done, total))
     if not len(found.rows):
         first = found.failures[0]
         raise CardiganError(f"{shown(source)}: no picture can be read; {first.name}: {first.reason}")
     watch("looking for duplicates", 0, 1)
     twice = duplicates(found)
     alike = mirrored_alike(found.rows["luma"])
-    proposal = propose(source, overrides)
+    proposal = propose(source, overrides, opened)
     told = None
     if timed:
         watch("playing a few rounds to tell the time", 0, 1)
@@ -132,14 +134,20 @@ def _report(checked: Check) -> dict[str, Any]:
 
 
 def _in_words(told: Estimate, checked: Check) -> list[str]:
-    training = checked.proposal.recipe.training
-    pixels = prod(form_of(checked.proposal, 0).shape) * sum(checked.survey.totals.values())
+    training, data = checked.proposal.recipe.training, checked.proposal.recipe.data
+    source = checked.survey.source
+    assert isinstance(data, Pictures)
+    pixels = prod(form_of(checked.proposal, 0).shape) * checked.survey.totals["train"]
+    kept = data.storage
+    if kept == "auto":
+        kept = choose_storage(source, "train", source.parts["train"](), data.wanted(source))
+    places = {"memory": f"pictures in memory {_size(pixels)}", "cache": f"pictures in the cache {_size(pixels)}"}
+    memory = told.memory + (pixels if kept == "memory" else 2 * BUFFER_BYTES if kept == "stream" else 0)
     budget = f"{training.samples:,} samples" if training.samples else f"{training.minutes} minutes"
     return [
         f"{told.rate:,.0f} samples/s ({told.engine}): {budget} take {_duration(told.seconds)}; "
         "training.minutes=30 ends earlier",
-        f"memory about {_size(told.memory + pixels)}, checkpoints {_size(told.disk)}, pictures in the cache "
-        f"{_size(pixels)}",
+        f"memory about {_size(memory)}, checkpoints {_size(told.disk)}, {places.get(kept, 'pictures streamed')}",
     ]
 
 

@@ -187,7 +187,8 @@ def clear(
     from cardigan.data import store
 
     removed = store.clear(key)
-    typer.echo(f"removed {_amount(len(removed))}, {_bytes(sum(each.size for each in removed))}")
+    size = sum(each.size for each in removed)
+    typer.echo(f"removed {_amount(len(removed))}, {_bytes(size)}" if removed else "there is nothing to remove")
 
 
 def _amount(count: int) -> str:

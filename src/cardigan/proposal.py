@@ -17,7 +17,7 @@ from cardigan.errors import CardiganError
 from cardigan.inspection.mirror import ENOUGH, mirrored_alike
 from cardigan.inspection.thumbs import SIDE as THUMB
 from cardigan.inspection.thumbs import seen
-from cardigan.recipe import AUTO, Recipe, build, layers, load_recipe, merge
+from cardigan.recipe import AUTO, Recipe, build, flatten, layers, load_recipe, merge
 
 MOST = 2000
 """Pictures, chosen at random, on which the proposal rests ..."""
@@ -67,20 +67,20 @@ class Proposal:
         return [f"{f'{key}={value}':<{width}}  {reason}" for key, value, reason in self.reasons]
 
 
-def propose(data: str | None, overrides: Iterable[str] = (), device: str = "cpu") -> Proposal:
+def propose(data: str | None, overrides: Iterable[str] = (), source: Source | None = None) -> Proposal:
     """A recipe for the pictures at `data`, with the user's `overrides` over it.
 
     Args:
-        device: "cpu" or "cuda", where it will be trained.
+        source: the pictures, where they have been opened already.
 
     Raises:
         CardiganError: no data, or data that cannot be read.
     """
     overrides = list(overrides)
     asked = asked_for(data, overrides)
-    data, facts = asked.source, look(asked.open())
+    data, facts = asked.source, look(source or asked.open())
     overriding, base = layers(overrides), load_recipe("pictures").plain()
-    choices = _choices(facts, device)
+    choices = _choices(facts, asked, _device(overriding))
     contents: dict[str, Any] = {"name": _name(data), "about": f"Proposed for {data}"}
     for key, value, _ in choices:
         for part in reversed(key.split(".")):
@@ -88,9 +88,19 @@ def propose(data: str | None, overrides: Iterable[str] = (), device: str = "cpu"
         contents = merge(contents, value)
     recipe = build(base, contents, {"data": {"source": data}}, *overriding)
     recipe = recipe.but(data=recipe.data.anchored())
-    overridden = set(_keys(overriding[0])) if overriding else set()
+    overridden = set(flatten(overriding[0])) if overriding else set()
+    if overridden & {"training.samples", "training.minutes"}:  # one budget clears the other
+        overridden |= {"training.samples"}
     reasons = [(key, _shown(value), reason) for key, value, reason in choices if key not in overridden]
     return Proposal(recipe, tuple(reasons))
+
+
+def _device(overriding: list[dict[str, Any]]) -> str:
+    """Where the recipe will be trained: "cpu" or "cuda"."""
+    import torch
+
+    asked = flatten(overriding[0]).get("engine.device", "auto") if overriding else "auto"
+    return "cuda" if asked == "cuda" or (asked == "auto" and torch.cuda.is_available()) else "cpu"
 
 
 def asked_for(data: str | None, overrides: Iterable[str] = ()) -> Pictures:
@@ -99,6 +109,9 @@ def asked_for(data: str | None, overrides: Iterable[str] = ()) -> Pictures:
     Raises:
         CardiganError: no data, or not pictures.
     """
+    overrides = list(overrides)
+    named = [flatten(layer).get("data.source") for layer in layers(overrides)]
+    data = data if data is not None else next((str(each) for each in named if each is not None), None)
     if data is None:
         raise CardiganError(f"{AUTO} looks at pictures to choose a recipe for them: give --data SOURCE")
     plain = {"data": {"source": data, "size": None, "channels": None}}
@@ -145,8 +158,10 @@ def look(source: Source) -> Facts:
 Choice = tuple[str, Any, str]
 
 
-def _choices(facts: Facts, device: str) -> list[Choice]:
+def _choices(facts: Facts, asked: Pictures, device: str) -> list[Choice]:
     height, width, reason = picture_size(facts, SIDE[device])
+    if asked.size is not None:
+        height, width = (asked.size, asked.size) if isinstance(asked.size, int) else asked.size
     pixels = height * width
     return [
         ("data.size", [height, width] if height != width else height, reason),
@@ -234,14 +249,6 @@ def _batch(facts: Facts) -> Choice:
 def _budget(facts: Facts) -> Choice:
     samples = int(np.clip(300 * facts.count, 300_000, 5_000_000))
     return "training.samples", samples, f"each picture is seen about {samples // facts.count:,} times"
-
-
-def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys of every leaf."""
-    keys = list[str]()
-    for key, value in tree.items():
-        keys += _keys(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key]
-    return keys
 
 
 def _shown(value: Any) -> str:

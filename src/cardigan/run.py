@@ -172,7 +172,10 @@ class Run:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {os.uname().nodename}")
             file.flush()
-            yield
+            try:
+                yield
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)  # forked readers may still hold the file open
 
     def is_held(self) -> bool:
         """Whether a process is training this run now."""

@@ -15,6 +15,7 @@ from typing import Any
 import forms
 import numpy as np
 import pytest
+import torch
 
 from cardigan.cli import main
 from cardigan.data import decoded, store
@@ -256,6 +257,110 @@ def test_little_stays_in_memory_and_what_does_not_fit_is_streamed(
     assert kind() == "InMemory" and len(store.entries()) > 0
 
 
+def labelled(path: Path, classes: tuple[str, ...] = ("a", "b")) -> Path:
+    """A zip of 20 pictures in each class."""
+    stack = forms.pictures(20 * len(classes))
+    content = {f"{classes[index % len(classes)]}/{index}.png": forms.png(each) for index, each in enumerate(stack)}
+    return forms.zipped(path, content)
+
+
+def test_what_is_chosen_from_a_source_has_an_entry_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the one who comes second gets the pictures of the first."""
+    monkeypatch.setattr("cardigan.data.storage.FEW", 10)
+    source = labelled(tmp_path / "photos.zip")
+    rows = [f"{name}/{index}.png,{index % 3}\n" for index, name in enumerate(["a", "b"] * 20)]
+    (tmp_path / "even.csv").write_text("file,label\n" + "".join(rows[::2]))
+    (tmp_path / "odd.csv").write_text("file,label\n" + "".join(rows[1::2]))
+    monkeypatch.chdir(tmp_path)
+    fields: list[dict[str, Any]] = [
+        {},
+        {"classes": ("a",)},
+        {"classes": ("b",)},
+        {"labels": "even.csv"},
+        {"labels": str(tmp_path / "odd.csv")},
+    ]
+    for each in fields:
+        plain = {"source": source.name, "test": 0, "validation": 0, "size": 6, "channels": 1, **each}
+        chosen = [Pictures(**plain, storage=storage).load() for storage in ("cache", "memory")]
+        left, right = (data.take(torch.arange(len(data))) for data in chosen)
+        assert torch.equal(left.sample, right.sample) and chosen[0].fingerprint == chosen[1].fingerprint
+        assert len(chosen[0]) == (40 if not each else 20)
+
+
+def test_only_what_is_ours_is_cleared(cache: Path) -> None:
+    """Somebody may let the cache lie in a folder of their own."""
+    letter = cache / "documents" / "letters" / "to-mother.txt"
+    letter.parent.mkdir(parents=True)
+    letter.write_text("Dear mother")
+    (cache / "pictures" / "holidays").mkdir(parents=True)
+    cached(part(), WANTED, "key", "source")
+    assert [entry.key for entry in store.entries()] == ["key"]
+    store.clear()
+    assert letter.exists() and (cache / "pictures" / "holidays").is_dir() and not store.entries()
+
+
+def test_a_begun_entry_is_gone_on_with_though_its_own_room_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cardigan.data.storage.FEW", 10)
+    monkeypatch.setattr("cardigan.data.storage.machine_memory", lambda: 100)
+    place = forms.folder(tmp_path / "photos", forms.pictures(60))
+
+    def load() -> str:
+        return type(Pictures(source=str(place), size=4, channels=1).load()).__name__
+
+    write = decoded._write_block
+    monkeypatch.setattr(decoded, "_write_block", lambda *arguments: (write(*arguments), 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        load()
+    monkeypatch.setattr(decoded, "_write_block", write)
+    monkeypatch.setattr(store, "room", lambda: 0)  # the begun entry has taken it
+    assert load() == "InMemory"
+
+
+def test_a_broken_link_is_one_unreadable_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardigan.data.storage.FEW", 10)
+    place = forms.folder(tmp_path / "photos", forms.pictures(60))
+    (place / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    for storage in ("auto", "memory", "stream"):
+        dataset = Pictures(source=str(place), storage=storage, size=4, channels=1, test=0, validation=0).load()
+        dataset.draw(0, 61)
+        assert any(remark.startswith("1 of 61 pictures cannot be read") for remark in dataset.remarks)
+
+
+def test_what_we_made_ourselves_is_no_data(tmp_path: Path) -> None:
+    """Runs and checks may lie in the folder of pictures, where somebody works."""
+    place = forms.folder(tmp_path / "photos", forms.pictures(30))
+    before = Pictures(source=str(place)).load().fingerprint
+    grid = forms.png(forms.pictures(1)[0])
+    run = {"recipe.yaml": "", "environment.json": "", "samples/000.png": grid}
+    forms.files(place / "runs" / "auto-0001", run)
+    forms.files(place / "inspections" / "photos", {"recipe.yaml": "", "report.json": "", "contact-sheet.png": grid})
+    assert Pictures(source=str(place)).load().fingerprint == before
+
+
+def test_little_and_streams_are_not_read_to_know_them_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(files: Any, watch: Any) -> str:
+        raise AssertionError(f"{len(files)} files were read from end to end")
+
+    monkeypatch.setattr(store, "_content", fail)
+    few = forms.folder(tmp_path / "few", forms.pictures(40))
+    Pictures(source=str(few)).load()
+    monkeypatch.setattr("cardigan.data.storage.FEW", 10)
+    for storage in ("stream", "memory"):
+        Pictures(source=str(few), storage=storage).load()
+    with pytest.raises(AssertionError, match="40 files"):
+        Pictures(source=str(few)).load()
+
+
+def test_a_numpy_file_is_not_called_cached(tmp_path: Path) -> None:
+    np.save(tmp_path / "pictures.npy", forms.pictures(40))
+    dataset = Pictures(source=str(tmp_path / "pictures.npy")).load()
+    assert not any("cache" in remark for remark in dataset.remarks) and not store.entries()
+    np.save(tmp_path / "pictures.npy", np.zeros((40, 6, 5), np.uint8))
+    assert dataset.draw(0, 34).sample.std() > 0.1  # the file may change; what was loaded does not
+
+
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CARDIGAN_CACHE", str(tmp_path / "file" / "cache"))
@@ -282,5 +387,5 @@ def test_the_command_lists_and_clears(cache: Path, capsys: pytest.CaptureFixture
     assert "1 entry" in say("clear", "abc")
     assert [entry.key for entry in store.entries() if entry.state == "complete"] == ["123456"]
     assert "2 entries" in say("clear")
-    assert store.entries() == [] and "empty" in say()
+    assert store.entries() == [] and "empty" in say() and "nothing to remove" in say("clear")
     assert json.dumps(store.entries()) == "[]"

@@ -125,6 +125,47 @@ def test_more_than_a_twentieth_bad_ends_it() -> None:
     assert "\n" not in str(error.value)
 
 
+def test_neighbours_that_are_bad_do_not_end_it() -> None:
+    """A damaged stretch of one shard is few among all, wherever the order puts it."""
+    for seed in range(6):
+        stream = data(tuple(range(64, 74)), seed=seed)
+        assert len(stream.draw(0, COUNT)) == COUNT and "10 of 230" in stream.remarks[-1]
+
+
+def test_large_pictures_make_small_chunks() -> None:
+    large = Streamed(
+        Encoded([f"{index}" for index in range(99)], lambda index: b""),
+        np.arange(99),
+        Wanted(3, (40, 40)),
+        form=Form((3, 40, 40)),
+        codec=PictureCodec(size=(40, 40)),
+        fingerprint="",
+        workers=1,
+    )
+    assert (large.chunk, large.pool) == (16, 1)
+
+
+def test_what_happens_elsewhere_is_told_here_too() -> None:
+    """On another device the data set is wrapped: its remarks grow all the same."""
+    broken = data((3, 77))
+    moved = broken.to(torch.device("meta"))
+    assert moved.codec == broken.codec and moved.form == broken.form and moved.remarks == ()
+    assert moved.draw(0, COUNT).sample.device.type == "meta"
+    assert "2 of 230" in moved.remarks[-1]
+    moved.close()
+
+
+def test_a_killed_reader_is_one_line() -> None:
+    stream = data()
+    stream.draw(0, 10)
+    (process,) = stream._workers._executor._processes.values()  # type: ignore[attr-defined]
+    process.kill()
+    process.join()
+    with pytest.raises(CardiganError, match="a process that reads pictures was killed"):
+        for start in range(0, 10 * COUNT, COUNT):
+            stream.draw(start, COUNT)
+
+
 def test_splits_of_a_stream_are_disjoint_and_complete(tmp_path: Path) -> None:
     place = forms.folder(tmp_path / "photos", STACK)
     splits = [Pictures(source=str(place), storage="stream").load(split) for split in ("train", "validation", "test")]

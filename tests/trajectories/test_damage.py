@@ -3,9 +3,12 @@
 import errno
 import hashlib
 import json
+import os
 import pickle
 import re
 import shutil
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +246,21 @@ def test_data_that_changed_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CardiganError, match="no longer the data"):
         resume(run, ["training.samples=128"])
     assert run.clocks()[-1] == 96
+
+
+def test_a_forked_reader_does_not_keep_the_run(run: Run) -> None:
+    """It inherits the open lock file; whoever lets go of the run must let go of it for all."""
+    with run.locked():
+        reader = os.fork()
+        if reader == 0:
+            time.sleep(30)
+            os._exit(0)
+    try:
+        with run.locked():
+            pass
+    finally:
+        os.kill(reader, signal.SIGKILL)
+        os.waitpid(reader, 0)
 
 
 def test_a_second_process_on_one_run_is_refused(run: Run) -> None:

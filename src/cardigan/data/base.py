@@ -78,14 +78,30 @@ class Dataset(ABC):
         """The same data, with its batches on `device`."""
         return self if device.type == "cpu" else Moved(self, device)
 
+    def close(self) -> None:  # noqa: B027 - most have nothing to end
+        """End what reads ahead, if anything does; the data set is of no more use."""
+
 
 class Moved(Dataset):
     """Another data set whose batches are made on the CPU and then sent to `device`."""
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self.dataset, self.device = dataset, device
-        self.form, self.codec, self.fingerprint = dataset.form, dataset.codec, dataset.fingerprint
-        self.remarks, self.settled = dataset.remarks, dataset.settled
+        self.form, self.fingerprint, self.settled = dataset.form, dataset.fingerprint, dataset.settled
+
+    @property
+    def codec(self) -> Codec:  # type: ignore[override]
+        """See `Dataset.codec`."""
+        return self.dataset.codec
+
+    @property
+    def remarks(self) -> tuple[str, ...]:  # type: ignore[override]
+        """See `Dataset.remarks`."""
+        return self.dataset.remarks
+
+    def close(self) -> None:
+        """See `Dataset.close`."""
+        self.dataset.close()
 
     def __len__(self) -> int:
         return len(self.dataset)

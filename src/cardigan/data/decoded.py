@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
@@ -22,7 +23,7 @@ from cardigan.data.sources.split import DIGEST, digests
 from cardigan.data.workers import Workers
 from cardigan.files import write_text
 
-VERSION = 1
+VERSION = 2
 """Of the cached form; counts up when reading changes what comes out."""
 _BLOCK_BYTES = 2**24
 _BLOCK_PICTURES = 1024
@@ -40,6 +41,7 @@ class Decoded:
         digests: (n, 16) uint8, of the originals of those.
         failures: what could not be read.
         animated: how many are the first frames of animations.
+        mapped: whether `pixels` is a file of the cache, mapped into memory.
     """
 
     pixels: Pixels
@@ -47,6 +49,7 @@ class Decoded:
     digests: NDArray[np.uint8]
     failures: tuple[UnreadableError, ...] = ()
     animated: int = 0
+    mapped: bool = False
 
 
 def in_memory(part: Part, wanted: Wanted, watch: Watch = silent) -> Decoded:
@@ -65,14 +68,9 @@ def in_memory(part: Part, wanted: Wanted, watch: Watch = silent) -> Decoded:
     return Decoded(pixels, *_joined(found))
 
 
-def cache_key(source: Source, split: Split, wanted: Wanted, selection: Any = None) -> str:
-    """Changes with the content of the source's files and with everything that decides what is made of them.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
-    settings = repr((VERSION, split, wanted, selection)).encode()
-    return blake2b(store.content_key(source.files).encode() + settings, digest_size=16).hexdigest()
+def cache_key(source: Source, split: Split, wanted: Wanted, watch: Watch = silent) -> str:
+    """Changes with the content of the source's files and with everything that decides what is made of them."""
+    return store.hashed(VERSION, store.content_key(source.files, watch), split, wanted, source.selection)
 
 
 def cached(part: Part, wanted: Wanted, key: str, source: str, watch: Watch = silent) -> Decoded:
@@ -97,7 +95,7 @@ def cached(part: Part, wanted: Wanted, key: str, source: str, watch: Watch = sil
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             if attempt:
                 raise store.StoreError(f"the cache entry {folder} cannot be read: {error}") from None
-            store.clear(key)  # damaged: made again
+            shutil.rmtree(folder, ignore_errors=True)  # damaged: made again
     raise AssertionError
 
 
@@ -192,4 +190,4 @@ def _open(folder: Path, count: int, wanted: Wanted) -> Decoded:
     failures = tuple(UnreadableError(*each) for each in json.loads((folder / "failures.json").read_text("utf-8")))
     # Private to this process: nothing that is done to the array reaches the file.
     pixels = np.memmap(folder / _PIXELS, np.uint8, "c", shape=(count, *wanted.shape))
-    return Decoded(pixels, indices, marks, failures, animated)
+    return Decoded(pixels, indices, marks, failures, animated, mapped=True)

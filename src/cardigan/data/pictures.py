@@ -1,8 +1,8 @@
-"""Pictures from any source as a data set in memory, and pictures as files."""
+"""Pictures from any source as a data set: in memory, in the cache, or streamed."""
 
 import re
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -20,13 +20,10 @@ from cardigan.data.sources.fitting import Background, Fit, Wanted
 from cardigan.data.sources.selection import only
 from cardigan.data.sources.source import Labels, Part, Split, shown
 from cardigan.data.sources.split import assign, digests_of_positions, sizes_of
-from cardigan.data.storage import Storage, choose_storage, entry_key, native, read
+from cardigan.data.storage import Storage, choose_storage, native, read
 from cardigan.data.streamed import Streamed
 from cardigan.errors import CardiganError
 from cardigan.sample import Form
-
-if TYPE_CHECKING:
-    pass
 
 LARGEST_SIDE = 8192
 """Pixels."""
@@ -123,19 +120,16 @@ class Pictures(Data):
         size = (self.size, self.size) if isinstance(self.size, int) else self.size
         if self.channels and size:
             return Wanted(self.channels, size, self.fit, self.background)
-        channels, own = native(source, self.classes)
+        channels, own = native(source)
         return Wanted(self.channels or channels, size or own, self.fit if size else None, self.background)
 
     def _load(self, source: Source, split: Split, seed: int, watch: Watch) -> Dataset:
         own: Split = split if split in source.parts else "train"
         part, wanted = source.parts[own](), self.wanted(source)
-        if self.storage == "stream":
-            return self._streamed(source, split, part, wanted, seed)
-        key = entry_key(source, own, part, wanted, self.classes) if self.storage != "memory" else None
-        kept = choose_storage(part, wanted, key) if self.storage == "auto" else self.storage
+        kept = choose_storage(source, own, part, wanted, watch) if self.storage == "auto" else self.storage
         if kept == "stream":
             return self._streamed(source, split, part, wanted, seed)
-        decoded = read(part, wanted, kept, key, source.name, watch)
+        decoded = read(source, own, part, wanted, kept, watch)
         if len(decoded.failures) > MOST_BAD * len(part):
             raise too_many(decoded.failures, len(part))
         return self._indexed(source, split, part, wanted, decoded, seed)
@@ -147,7 +141,7 @@ class Pictures(Data):
         if split not in source.parts or split == "train":
             members = self._members(source, split, decoded.digests)
         chosen = decoded.indices[members]
-        mapped = isinstance(decoded.pixels, np.memmap)
+        mapped = decoded.mapped
         labels = None if part.labels is None else np.ascontiguousarray(part.labels[chosen], dtype=np.int64)
         dataset = InMemory(
             torch.from_numpy(decoded.pixels if mapped else np.ascontiguousarray(decoded.pixels[chosen])),
@@ -166,6 +160,8 @@ class Pictures(Data):
             *_animations(decoded.animated, len(part)),
             *_place(decoded),
         )
+        if mapped:  # a resumed run must not stream because the disk is fuller then
+            dataset.settled = {"storage": "cache"}
         return dataset
 
     def _streamed(self, source: Source, split: Split, part: Part, wanted: Wanted, seed: int) -> Streamed:
@@ -216,7 +212,7 @@ class Pictures(Data):
 
 
 def _place(decoded: Decoded) -> tuple[str, ...]:
-    if not isinstance(decoded.pixels, np.memmap):
+    if not decoded.mapped:
         return ()
     return (f"pictures are kept in the cache: {decoded.pixels.nbytes / 2**20:,.0f} MiB in {store.place()}",)
 

@@ -4,7 +4,7 @@ import json
 import os
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from cardigan.data import store
 from cardigan.data.base import Watch, silent
@@ -30,42 +30,33 @@ FIRST = 1000
 """... so many of each split."""
 
 
-def choose_storage(part: Part, wanted: Wanted, key: str | None) -> Kept:
-    """Memory for a few, else the cache if there is room (or the entry `key` is there), else memory, else stream."""
+def choose_storage(source: Source, split: Split, part: Part, wanted: Wanted, watch: Watch = silent) -> Kept:
+    """Memory for a few, else the cache if there is room (or the entry is there), else memory, else stream."""
     size, most = len(part) * prod(wanted.shape), MEMORY_SHARE * machine_memory()
     few = len(part) <= FEW if isinstance(part, Encoded) else part.pixels.nbytes <= SMALL
     if few and size <= most:
         return "memory"
-    if key is not None and (store.has("pictures", key) or size <= DISK_SHARE * store.room()):
+    if source.files and (size <= DISK_SHARE * store.room() or _is_cached(source, split, wanted, watch)):
         return "cache"
     return "memory" if size <= most else "stream"
 
 
-def entry_key(source: Source, split: Split, part: Part, wanted: Wanted, selection: Any) -> str | None:
-    """The key under which the pictures are cached; None for what is no file, or has no room there.
-
-    What has no room is not read from end to end to know its key, unless the key is known already.
-    """
-    if not source.files:
-        return None
-    fits = len(part) * prod(wanted.shape) <= DISK_SHARE * store.room()
-    return cache_key(source, split, wanted, selection) if fits or store.remembers(source.files) else None
+def _is_cached(source: Source, split: Split, wanted: Wanted, watch: Watch) -> bool:
+    """Whether the entry is there already; a source that was never read as a whole is not read for this question."""
+    return store.remembers(source.files) and store.has("pictures", cache_key(source, split, wanted, watch))
 
 
-def read(part: Part, wanted: Wanted, kept: Kept, key: str | None, source: str, watch: Watch = silent) -> Decoded:
-    """Every picture of `part`, in memory or from the cache."""
-    if kept == "cache" and key is not None:
-        return cached(part, wanted, key, source, watch)
+def read(source: Source, split: Split, part: Part, wanted: Wanted, kept: Kept, watch: Watch = silent) -> Decoded:
+    """Every picture of `part`, in memory or from the cache; what is no file has no place there."""
+    if kept == "cache" and source.files:
+        return cached(part, wanted, cache_key(source, split, wanted, watch), source.name, watch)
     return in_memory(part, wanted, watch)
 
 
-def native(source: Source, selection: Any = None) -> tuple[int, tuple[int, int]]:
+def native(source: Source) -> tuple[int, tuple[int, int]]:
     """Channels and (height, width) of the source's own pictures, the same for every split.
 
     All headers are read for it, and what they say is kept in the cache; of very many, the first ones.
-
-    Args:
-        selection: what the source has been reduced to.
 
     Raises:
         CardiganError: there is no readable picture to train on.
@@ -78,7 +69,7 @@ def native(source: Source, selection: Any = None) -> tuple[int, tuple[int, int]]
     def look(folder: Path) -> None:
         (folder / "look.json").write_text(json.dumps([native_channels(source), native_size(source)]))
 
-    key = cache_key(source, "train", Wanted(0, (0, 0)), selection)
+    key = store.hashed(store.stamp(source.files), source.selection)
     try:
         folder = store.keep("looks", key, look, {"source": source.name})
         channels, (height, width) = json.loads((folder / "look.json").read_text())

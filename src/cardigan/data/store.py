@@ -24,6 +24,8 @@ from cardigan.files import read_json, write_text
 
 VARIABLE = "CARDIGAN_CACHE"
 """Environment variable: the cache folder, where it should not be the user's usual one."""
+KINDS = ("pictures", "looks", "index", "packed")
+"""Kinds of entries; whatever else lies in the folder is not ours."""
 ABOUT = "entry.json"
 _CHUNK = 2**22
 """Bytes read at once for hashing."""
@@ -52,8 +54,9 @@ def room() -> int:
 
 
 def has(kind: str, key: str) -> bool:
-    """Whether the entry `key` is there, complete."""
-    return (place() / kind / key / ABOUT).is_file()
+    """Whether the entry `key` is there, complete or begun: then its room is taken already."""
+    folder = place() / kind / key
+    return _partial(folder).is_dir() or (folder / ABOUT).is_file()
 
 
 def keep(
@@ -83,20 +86,32 @@ def keep(
             if not (folder / ABOUT).is_file():
                 _make(folder, make, about)
     except OSError as error:
-        if error.errno == errno.ENOSPC:  # what is half made would keep the disk full
-            shutil.rmtree(_partial(folder), ignore_errors=True)
-        raise StoreError(
-            f"the cache {folder.parent} cannot be written: {error.strerror or error}; make room "
-            f"(cardigan cache clear), let {VARIABLE} name another folder, or set data.storage=memory"
-        ) from None
+        raise StoreError(_failed(folder, error)) from None
     return folder
+
+
+def _failed(folder: Path, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.filename is not None and not Path(error.filename).is_relative_to(place()):
+        return f"{error.filename}: {reason}, while the cache entry {folder} was made"
+    advice = (
+        f"make room (cardigan cache clear), let {VARIABLE} name another folder, or set data.storage=memory"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOTDIR)
+        else "see the file system"
+    )
+    return f"the cache {folder.parent} cannot be written: {reason}; {advice}"
 
 
 def _make(folder: Path, make: Callable[[Path], None], about: Mapping[str, Any]) -> None:
     partial = _partial(folder)
-    partial.mkdir(exist_ok=True)
-    make(partial)
-    write_text(partial / ABOUT, json.dumps({**about, "made": time.time()}, indent=1))
+    try:
+        partial.mkdir(exist_ok=True)
+        make(partial)
+        write_text(partial / ABOUT, json.dumps({**about, "made": time.time()}, indent=1))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:  # what is half made would keep the disk full
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)  # an entry without its entry.json is none
     partial.rename(folder)
 
@@ -123,6 +138,7 @@ def _locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
                 yield
             finally:
                 path.unlink(missing_ok=True)
+                fcntl.flock(file, fcntl.LOCK_UN)  # forked readers may still hold the file open
             return
 
 
@@ -133,20 +149,26 @@ def _is_still(path: Path, descriptor: int) -> bool:
         return False
 
 
-def content_key(files: Sequence[Path]) -> str:
+def hashed(*parts: object) -> str:
+    """A key that depends on all `parts`."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+def content_key(files: Sequence[Path], watch: Callable[[str, int, int], None] | None = None) -> str:
     """Hash of the names and the bytes of `files`, wherever their common folder lies.
 
-    Remembered under their sizes and times, so that files that did not change are not read again.
+    Remembered under their sizes and times, so that files that did not change are not read again. A file that cannot be
+    read counts as one of its own kind.
 
-    Raises:
-        OSError: a file cannot be read.
+    Args:
+        watch: told how many files have been read, and how many there are.
     """
     memory = _memory(files)
     try:
         return memory.read_text("ascii")
     except (OSError, ValueError):
         pass
-    key = _content(files)
+    key = _content(files, watch)
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_text(memory, key)
@@ -168,29 +190,38 @@ def stamp(files: Sequence[Path]) -> str:
     """Hash of the places, sizes and times of `files`: changes with every change of one, and is quick.
 
     Even where size and modification time are kept, a file's change time is not.
-
-    Raises:
-        OSError: there is no such file.
     """
     whole = hashlib.blake2b(digest_size=16)
     for path in files:
-        stat = path.stat()
-        line = f"{path}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}\n"
-        whole.update(line.encode(errors="surrogateescape"))
+        try:
+            stat = path.stat()
+            state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+        except OSError as error:  # a broken link is one unreadable picture, no reason to stop
+            state = f"error {error.errno}"
+        whole.update(f"{path.absolute()}\0{state}\n".encode(errors="surrogateescape"))
     return whole.hexdigest()
 
 
-def _content(files: Sequence[Path]) -> str:
+def _content(files: Sequence[Path], watch: Callable[[str, int, int], None] | None) -> str:
     whole = hashlib.blake2b(digest_size=16)
-    root = os.path.commonpath([path.parent for path in files]) if files else ""
-    for path in files:
+    root = os.path.commonpath([path.absolute().parent for path in files]) if files else ""
+    for number, path in enumerate(files):
         whole.update(os.path.relpath(path, root).encode(errors="surrogateescape") + b"\0")
-        each = hashlib.blake2b(digest_size=16)
+        whole.update(_digest(path))
+        if watch:
+            watch("reading files to know them again", number + 1, len(files))
+    return whole.hexdigest()
+
+
+def _digest(path: Path) -> bytes:
+    each = hashlib.blake2b(digest_size=16)
+    try:
         with path.open("rb") as file:
             while block := file.read(_CHUNK):
                 each.update(block)
-        whole.update(each.digest())
-    return whole.hexdigest()
+    except OSError as error:
+        return f"error {error.errno}".encode()
+    return each.digest()
 
 
 @dataclass(frozen=True)
@@ -218,8 +249,13 @@ class Entry:
 
 def entries() -> list[Entry]:
     """Everything in the cache, largest first."""
-    folders = [folder for folder in place().glob("*/*") if folder.is_dir()] if place().is_dir() else []
+    folders = [folder for kind in KINDS for folder in (place() / kind).glob("*") if _is_ours(folder)]
     return sorted(map(_entry, folders), key=lambda entry: -entry.size)
+
+
+def _is_ours(folder: Path) -> bool:
+    begun = folder.name.startswith(".") and folder.name.endswith(".partial")
+    return folder.is_dir() and (begun or (folder / ABOUT).is_file())
 
 
 def _entry(folder: Path) -> Entry:
@@ -229,7 +265,7 @@ def _entry(folder: Path) -> Entry:
         about = {}
     key = folder.name.removeprefix(".").removesuffix(".partial")
     made = about.get("made")
-    made = float(made) if isinstance(made, (int, float)) else folder.stat().st_mtime
+    made = float(made) if isinstance(made, (int, float)) else _status(folder)[1]
     state = "complete" if about else "being made" if _is_held(folder.with_name(f".{key}.lock")) else "partial"
     return Entry(folder.parent.name, key, str(about.get("source", "?")), _size(folder), made, state, folder)
 
@@ -246,7 +282,16 @@ def _is_held(lock: Path) -> bool:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+    return sum(_status(path)[0] for path in folder.rglob("*") if path.is_file())
+
+
+def _status(path: Path) -> tuple[int, float]:
+    """Bytes on disk and time of change; nothing where it was removed a moment ago."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return 0, 0.0
+    return status.st_blocks * 512, status.st_mtime
 
 
 def clear(key: str | None = None) -> list[Entry]:
@@ -256,11 +301,12 @@ def clear(key: str | None = None) -> list[Entry]:
         What was removed. Runs that use an entry at this moment go on undisturbed, since they hold its files open.
 
     Raises:
-        CardiganError: there is no entry of this key.
+        CardiganError: there is no entry of this key, or several.
     """
     chosen = [each for each in entries() if key is None or each.key.startswith(key)]
-    if key is not None and not chosen:
-        raise CardiganError(f"the cache {place()} has no entry {key!r}; cardigan cache lists them")
+    if key is not None and len(chosen) != 1:
+        several = f"{len(chosen)} entries that begin with" if chosen else "no entry"
+        raise CardiganError(f"the cache {place()} has {several} {key!r}; cardigan cache lists them")
     removed = [each for each in chosen if each.state != "being made"]
     for each in removed:
         shutil.rmtree(each.folder, ignore_errors=True)

@@ -18,12 +18,13 @@ from cardigan.data.memory import mirrored, to_unit
 from cardigan.data.sources.fitting import Wanted
 from cardigan.data.sources.pixels import Block, read_block
 from cardigan.data.sources.source import Part, UnreadableError
-from cardigan.data.workers import Workers, result
+from cardigan.data.workers import Workers, result, usable_cores
+from cardigan.distributed import world_size
 from cardigan.randomness import derive_seed
 from cardigan.sample import Batch, Form
 
 CHUNK = 512
-"""Samples that lie side by side in the source and are read together."""
+"""Samples that lie side by side in the source and are read together; fewer where they would not fit into a buffer."""
 BUFFER_BYTES = 2**27
 """A buffer may take so much; there are two, the one in use and the one being read."""
 NICE = 10
@@ -52,7 +53,7 @@ class Streamed(Dataset):
         wanted: what every picture is brought to.
         seed: orders chunks and samples, and decides which samples are mirrored.
         flip: mirror half of the samples drawn, left to right.
-        workers: processes that read ahead; as many as there are cores if None.
+        workers: processes that read ahead; if None, this process's share of the cores.
     """
 
     def __init__(
@@ -75,12 +76,15 @@ class Streamed(Dataset):
         self.part, self.members, self.wanted = part, members, wanted
         self.form, self.codec, self.fingerprint, self.settled = form, codec, fingerprint, settled
         self.seed, self.flip = seed, flip
-        self.chunks = -(-len(members) // CHUNK)
-        self.pool = max(1, BUFFER_BYTES // (form.size * CHUNK))
+        self.chunk = max(16, min(CHUNK, BUFFER_BYTES // form.size))
+        self.chunks = -(-len(members) // self.chunk)
+        self.pool = max(1, BUFFER_BYTES // (form.size * self.chunk))
         self.failures: dict[str, UnreadableError] = {}
         self._seen = 0
         self._remarks = remarks
-        self._workers = Workers[NDArray[np.int64], Block](partial(read_block, part, wanted=wanted), workers, NICE)
+        self._workers = Workers[NDArray[np.int64], Block](
+            partial(read_block, part, wanted=wanted), workers or max(1, usable_cores() // world_size()), NICE
+        )
         self._passes: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._coming: dict[tuple[int, int], list[Future[Block]]] = {}
         self._buffers: dict[tuple[int, int], _Buffer] = {}
@@ -92,6 +96,10 @@ class Streamed(Dataset):
     def remarks(self) -> tuple[str, ...]:  # type: ignore[override]
         """See `Dataset.remarks`; grows as unreadable samples are met."""
         return self._remarks + skipped(list(self.failures.values()), self._seen)
+
+    def close(self) -> None:
+        """See `Dataset.close`."""
+        self._workers.close()
 
     def draw(self, start: int, count: int) -> Batch:
         """See `Dataset.draw`. Goes back cheaply within a buffer, and forward from buffer to buffer."""
@@ -137,8 +145,8 @@ class Streamed(Dataset):
         """The order of the chunks in a pass, and where each of its buffers ends, in samples."""
         if number not in self._passes:
             order = _permutation(self.chunks, "chunks", self.seed, number)
-            sizes = np.full(self.chunks, CHUNK, dtype=np.int64)
-            sizes[order == self.chunks - 1] = len(self) - CHUNK * (self.chunks - 1)
+            sizes = np.full(self.chunks, self.chunk, dtype=np.int64)
+            sizes[order == self.chunks - 1] = len(self) - self.chunk * (self.chunks - 1)
             ends = np.cumsum(np.add.reduceat(sizes, np.arange(0, self.chunks, self.pool)))
             self._passes = {**dict(list(self._passes.items())[-1:]), number: (order, ends)}
         return self._passes[number]
@@ -148,7 +156,10 @@ class Streamed(Dataset):
         key = (number, which)
         if key not in self._buffers:
             futures = self._begin(number, which)
-            self._coming = {key: futures}  # whatever else was read ahead is not what is wanted
+            for other in (each for place, each in self._coming.items() if place != key):
+                for future in other:  # read ahead, but not what is wanted
+                    future.cancel()
+            self._coming = {key: futures}
             following = (number, which + 1) if which + 1 < len(self._pass(number)[1]) else (number + 1, 0)
             self._coming[following] = self._begin(*following)
             made = self._shuffled([result(future) for future in futures], number, which)
@@ -160,7 +171,7 @@ class Streamed(Dataset):
         if (number, which) in self._coming:
             return self._coming[number, which]
         chunks = self._pass(number)[0][which * self.pool : (which + 1) * self.pool]
-        return [self._workers.submit(self.members[chunk * CHUNK : (chunk + 1) * CHUNK]) for chunk in chunks]
+        return [self._workers.submit(self.members[each * self.chunk : (each + 1) * self.chunk]) for each in chunks]
 
     def _shuffled(self, blocks: list[Block], number: int, which: int) -> _Buffer:
         pixels = np.concatenate([block.pixels for block in blocks])
@@ -178,7 +189,7 @@ class Streamed(Dataset):
     def _count(self, bad: list[UnreadableError], read: int) -> None:
         self._seen = min(len(self), self._seen + read)
         self.failures |= {each.name: each for each in bad}
-        if len(self.failures) > MOST_BAD * self._seen:
+        if len(self.failures) > MOST_BAD * len(self) or len(bad) == read:
             raise too_many(list(self.failures.values()), self._seen)
 
 

@@ -55,9 +55,16 @@ class Workers(Generic[Job, Result]):
         weakref.finalize(self, self._executor.shutdown, wait=False, cancel_futures=True)
 
     def submit(self, job: Job) -> "Future[Result]":
-        """Begin a job; `result` of what is returned gives what comes of it."""
+        """Begin a job; `result` of what is returned gives what comes of it.
+
+        Raises:
+            CardiganError: a worker was killed.
+        """
         forked = isinstance(self._executor, ProcessPoolExecutor)
-        return self._executor.submit(_do if forked else self.work, job)
+        try:
+            return self._executor.submit(_do if forked else self.work, job)
+        except BrokenProcessPool:
+            raise _killed() from None
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Result]:
         """The result of each job, in their order; never more than a few ahead.
@@ -79,7 +86,11 @@ class Workers(Generic[Job, Result]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the processes."""
+        """See `close`."""
+        self.close()
+
+    def close(self) -> None:
+        """End the processes, whatever they have not begun yet."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
@@ -92,7 +103,11 @@ def result(future: "Future[Result]") -> Result:
     try:
         return future.result()
     except BrokenProcessPool:
-        raise CardiganError("a process that reads pictures was killed, perhaps for want of memory") from None
+        raise _killed() from None
+
+
+def _killed() -> CardiganError:
+    return CardiganError("a process that reads pictures was killed, perhaps for want of memory")
 
 
 def _begin(work: Callable[[Any], Any], nice: int) -> None:

@@ -34,13 +34,14 @@ from numpy.typing import NDArray
 
 from cardigan.data.sources.pixels import original
 from cardigan.data.sources.source import Encoded, Part, Split
+from cardigan.data.storage import FEW
 from cardigan.data.workers import usable_cores
 from cardigan.inspection.alignment import fit
 from cardigan.inspection.groups import Groups, Integers, grouped
 from cardigan.inspection.neighbours import REACH, neighbours
 from cardigan.inspection.survey import Survey
 from cardigan.inspection.thumbs import seen, shrunk
-from cardigan.inspection.workers import FEW, spread
+from cardigan.inspection.workers import spread
 
 IDENTICAL = 0.05
 """Distance of descriptors up to which a candidate is taken however crowded its neighbourhood is."""

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from cardigan.data.sources.pixels import name_of
 from cardigan.data.sources.source import Encoded, Part, Source, Split, shown
+from cardigan.data.storage import FEW
 from cardigan.data.workers import usable_cores
 from cardigan.errors import CardiganError
 from cardigan.inspection.faults import Failure
 from cardigan.inspection.measure import ROW, Rows, measured
-from cardigan.inspection.workers import FEW, Job, spread
+from cardigan.inspection.workers import Job, spread
 
 ORDER: tuple[Split, ...] = ("train", "validation", "test")
 _BLOCK = 256

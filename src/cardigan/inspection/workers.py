@@ -15,9 +15,6 @@ Result = TypeVar("Result")
 Work = Callable[[Part, Split, NDArray[np.int64]], Result]
 """What is done with the pictures at some indices of a part."""
 
-FEW = 500
-"""Encoded pictures below which starting processes costs more than it saves."""
-
 
 def spread(work: Work[Result], parts: dict[Split, Part], jobs: Iterable[Job], processes: int) -> Iterator[Result]:
     """The results of `work` for each of `jobs`, in their order; with one process, in this one.

@@ -3,8 +3,10 @@
 import resource
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from math import log2
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -84,6 +86,7 @@ def estimate(recipe: Recipe, form: Form) -> Estimate:
 
     choice = choose(recipe.engine, lambda each: play(each).round, fabric, len(form.shape) == 3)
     with applied(choice):
+        _forget_peak()
         loop = play(choice)
         rate = _rate(loop)
     parameters = {name: count_parameters(player) for name, player in loop.game.players.items()}
@@ -117,10 +120,21 @@ def _kept(samples: float, recipe: Recipe) -> int:
     return KEEP_LAST + max(0, round(log2(max(1.0, samples / recipe.records.checkpoint))))
 
 
+def _forget_peak() -> None:
+    """Let the peak of memory be that of what follows, where the system can."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak() -> int:
-    """Bytes of memory this process has held at most: on the GPU if it trains there."""
+    """Bytes of memory that this process has held at most: on the GPU if it trains there."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated()
+    with suppress(OSError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else 1024 * most
 

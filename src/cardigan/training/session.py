@@ -4,7 +4,7 @@ import json
 import signal
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -26,8 +26,8 @@ from cardigan.training.loop import Loop
 from cardigan.training.progress import Progress, Silent
 from cardigan.training.records import Recorder, crossed, cut
 
-MAY_CHANGE = ("training.samples", "training.minutes", "records.")
-"""Keys that may differ on resume: they do not touch the trajectory."""
+MAY_CHANGE = ("training.samples", "training.minutes", "records.", "data.storage")
+"""Keys that may differ on resume: they do not touch the trajectory (a stream's order is another data set's)."""
 
 
 class Interrupted(Exception):  # noqa: N818 - an event, not an error
@@ -76,7 +76,8 @@ def train(
         with writable(run.folder):
             _describe(run, choice, dataset)
     progress.started(run, loaded, dataset, choice)
-    return _play(run, loop, 0.0, progress)
+    with closing(dataset):
+        return _play(run, loop, 0.0, progress)
 
 
 def resume(
@@ -107,7 +108,10 @@ def resume(
     progress = progress if fabric.is_global_zero else Silent()
     dataset = _load_data(recipe, fabric, progress)
     if recorded and dataset.fingerprint != recorded.data:
-        raise CardiganError(f"{run.folder}: {recipe.data.source} is no longer the data that this run was trained on")
+        raise CardiganError(
+            f"{run.folder}: {recipe.data.source} is no longer the data that this run was trained on (or is streamed "
+            "now and was not then, or the other way round: data.storage)"
+        )
     choice = recorded.engine if recorded else _choose(recipe, dataset, fabric)
     choice.apply()
     loop = Loop(recipe, dataset, choice, fabric)
@@ -121,7 +125,8 @@ def resume(
                     _describe(run, choice, dataset)
     changes = _environment_changes(recorded.environment) if recorded else []
     progress.resumed(run, recipe, dataset, choice, loop.clock, changes)
-    return _play(run, loop, minutes, progress)
+    with closing(dataset):
+        return _play(run, loop, minutes, progress)
 
 
 def _restore(run: Run, loop: Loop, path: Path) -> float:
@@ -293,8 +298,8 @@ def _changed(recipe: Recipe, overrides: list[str]) -> Recipe:
     refused = [key for key in changed.differences(recipe) if not key.startswith(MAY_CHANGE)]
     if refused:
         raise CardiganError(
-            f"{refused[0]} may not change on resume; allowed: training.samples, training.minutes, records.* "
-            "(for anything else start a new run)"
+            f"{refused[0]} may not change on resume; allowed: training.samples, training.minutes, records.*, "
+            "data.storage (for anything else start a new run)"
         )
     return changed
 

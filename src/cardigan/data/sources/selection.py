@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,9 @@ def only(source: Source, classes: Sequence[str]) -> Source:
     """The pictures of `classes`, in this order of labels; of one class alone, without labels.
 
     Raises:
-        CardiganError: a class that the source does not have, or none of its pictures left to train on.
+        CardiganError: a class that the source does not have.
     """
+    classes = tuple(dict.fromkeys(classes))
     for name in classes:
         if name not in source.classes:
             has = allowed(name, source.classes) if source.classes else "its pictures carry no labels"
@@ -39,11 +41,12 @@ def only(source: Source, classes: Sequence[str]) -> Source:
     for place, name in enumerate(classes):
         number[source.classes.index(name)] = place
     parts = {split: _reader(read, number, len(classes) > 1) for split, read in source.parts.items()}
-    return replace(source, parts=parts, classes=tuple(classes) if len(classes) > 1 else ())
+    selection = (*source.selection, "classes", *classes)
+    return replace(source, parts=parts, classes=classes if len(classes) > 1 else (), selection=selection)
 
 
 def _reader(read: Callable[[], Part], number: NDArray[np.int64], labelled: bool) -> Callable[[], Part]:
-    return lambda: _reduced(read(), number, labelled)
+    return cache(lambda: _reduced(read(), number, labelled))
 
 
 def _reduced(part: Part, number: NDArray[np.int64], labelled: bool) -> Part:

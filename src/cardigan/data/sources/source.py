@@ -71,6 +71,7 @@ class Source:
         classes: names of the labels in the order of their indices; empty where pictures carry none.
         files: everything on disk that pictures, labels and sentences come from; empty where there is nothing.
         remarks: what the user should know about how the source was understood, a line each.
+        selection: by what its pictures were chosen out of `files` beyond what those say themselves: classes, a table.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Source:
     classes: tuple[str, ...] = ()
     files: Sequence[Path] = ()
     remarks: tuple[str, ...] = ()
+    selection: tuple[str, ...] = ()
 
 
 class UnreadableError(CardiganError):

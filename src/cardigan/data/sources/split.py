@@ -63,8 +63,14 @@ def digests_of_positions(count: int) -> NDArray[np.uint8]:
 
 def sizes_of(files: Sequence[Path]) -> NDArray[np.uint8]:
     """Hash of the names and sizes of `files`, where reading all of them would take too long."""
-    lines = "".join(f"{path.name}\0{path.stat().st_size}\n" for path in files)
-    return np.frombuffer(blake2b(lines.encode(errors="surrogateescape"), digest_size=DIGEST).digest(), np.uint8)
+    whole = blake2b(digest_size=DIGEST)
+    for path in files:
+        try:
+            size = path.stat().st_size
+        except OSError:  # a broken link is one unreadable picture
+            size = -1
+        whole.update(f"{path.name}\0{size}\n".encode(errors="surrogateescape"))
+    return np.frombuffer(whole.digest(), np.uint8)
 
 
 def assign(digests: NDArray[np.uint8], test: float, validation: float) -> NDArray[np.str_]:

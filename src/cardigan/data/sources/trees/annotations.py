@@ -69,7 +69,8 @@ def open_tree(name: str, tree: Tree, labels: str | Path | None = None) -> Source
     files: Any = Made(len(tree.files(everything)) + len(outside), partial(_file, tree.files(everything), outside))
     # A tuple would cost a thousand bytes for each picture of a folder; few archives make a tuple of one.
     files = tuple(files) if len(files) < 1000 else files
-    return Source(name, parts, layout.classes, files, layout.remarks)
+    selection = () if labels is None else ("labels", Path(labels).name)
+    return Source(name, parts, layout.classes, files, layout.remarks, selection)
 
 
 def _file(members: Sequence[Path], outside: Sequence[Path], index: int) -> Path:

@@ -51,10 +51,18 @@ def _walk(root: str) -> list[str]:
             folders.clear()
             continue
         seen.add(real)
+        if place != root and _is_made_by_us(files):
+            folders.clear()
+            continue
         folders[:] = sorted(folder for folder in folders if not is_hidden(folder))
         below = os.path.relpath(place, root).replace(os.sep, "/") + "/" if place != root else ""
         found += [below + file for file in files if not is_hidden(file)]
     return found
+
+
+def _is_made_by_us(files: Sequence[str]) -> bool:
+    """Whether a folder with these files is a run or a data check: its pictures are no data, wherever it was put."""
+    return "recipe.yaml" in files and ("environment.json" in files or "report.json" in files)
 
 
 def _refused(error: OSError) -> None:
