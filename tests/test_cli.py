@@ -55,7 +55,7 @@ def test_heavy_packages_are_imported_only_where_they_are_used(arguments: list[st
         (["train"], "RECIPE"),
         (["runs", "--bogus"], "--bogus"),
         (["train", "mnist-hing"], "did you mean 'mnist-hinge'?"),
-        (["train", "./photos"], "cardigan train pictures --data ./photos"),
+        (["train", "./photos"], "cardigan train auto --data ./photos"),
         (["train", "digits", "training.sampels=3"], "did you mean 'samples'?"),
         (["train", "digits", "engine.device=gpu"], "engine.device"),
         (["train", "pictures"], "--data"),
@@ -91,7 +91,7 @@ def test_a_recipe_is_printed_in_full(name: str, capsys: pytest.CaptureFixture[st
 
 def test_recipes_lists_every_one_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("recipes") == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == sorted(shipped())
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["auto", *sorted(shipped())]
 
 
 def test_train_resume_generate_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_bad_recipe_file_is_one_clear_line(tmp_path: Any, text: str, needle: s
 
 
 def test_data_given_for_a_recipe_suggests_the_command(tmp_path: Any) -> None:
-    with pytest.raises(CardiganError, match="cardigan train pictures --data"):
+    with pytest.raises(CardiganError, match="cardigan train auto --data"):
         load_recipe(str(tmp_path))
     with pytest.raises(CardiganError, match="did you mean 'mnist-hinge'"):
         load_recipe("mnist-hinges")

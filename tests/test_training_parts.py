@@ -115,7 +115,8 @@ def test_an_explicit_choice_is_not_probed() -> None:
     assert EngineChoice(**json.loads(json.dumps(choice.plain()))) == choice
 
 
-def test_the_faster_candidate_is_chosen() -> None:
+def test_the_faster_candidate_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardigan.training.engine.bf16_pays", lambda: True)
     engine = Engine(device="cpu", precision="auto", memory_format="contiguous", matmul="highest", threads=1)
 
     def play(choice: EngineChoice) -> Any:
@@ -123,6 +124,8 @@ def test_the_faster_candidate_is_chosen() -> None:
         return lambda: torch.randn(size, size) @ torch.randn(size, size)
 
     assert choose(engine, play, start_fabric(engine)).precision == "bf16"
+    monkeypatch.setattr("cardigan.training.engine.bf16_pays", lambda: False)
+    assert choose(engine, play, start_fabric(engine)).precision == "fp32"  # not even asked
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

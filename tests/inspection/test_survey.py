@@ -49,7 +49,7 @@ def test_planted_faults_are_named_once_and_nothing_else(tmp_path: Path, write: W
     told = {problem.what: problem.names for problem in problems(found, twice)}
     assert {what.split(" ", 1)[0]: len(names) for what, names in told.items() if "group" in what} == {"2": 2, "3": 3}
     mentioned = Counter(name.split(" (")[0].split(" = ")[0] for names in told.values() for name in names)
-    assert len(told) == 6 and len(mentioned) == 13 and set(mentioned.values()) == {1}
+    assert len(told) == 7 and len(mentioned) == 13 and set(mentioned.values()) == {1}
     assert any("train/10.png = test/leak0.png" in name for names in told.values() for name in names)
 
 
