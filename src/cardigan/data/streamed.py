@@ -25,6 +25,8 @@ from cardigan.sample import Batch, Form
 
 CHUNK = 512
 """Samples that lie side by side in the source and are read together; fewer where they would not fit into a buffer."""
+POOLED = 32
+"""Chunks that are shuffled together: more would let whoever starts or resumes wait for longer."""
 BUFFER_BYTES = 2**27
 """A buffer may take so much; there are two, the one in use and the one being read."""
 NICE = 10
@@ -78,7 +80,7 @@ class Streamed(Dataset):
         self.seed, self.flip = seed, flip
         self.chunk = max(16, min(CHUNK, BUFFER_BYTES // form.size))
         self.chunks = -(-len(members) // self.chunk)
-        self.pool = max(1, BUFFER_BYTES // (form.size * self.chunk))
+        self.pool = max(1, min(POOLED, BUFFER_BYTES // (form.size * self.chunk)))
         self.failures: dict[str, UnreadableError] = {}
         self._seen = 0
         self._remarks = remarks

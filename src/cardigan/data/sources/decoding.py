@@ -57,6 +57,16 @@ def look(data: bytes, name: str) -> Look:
         return _look(image)
 
 
+def stored_as_grey(data: bytes, name: str) -> bool:
+    """Whether the picture in `data` is stored as grey: the cheapest question there is.
+
+    Raises:
+        UnreadableError: no picture, or larger than Pillow's limit on pixels.
+    """
+    with _opened(data, name) as image:
+        return image.mode in GREY
+
+
 def decode(data: bytes, name: str) -> tuple["Image", Look]:
     """The picture in `data`, and what its header says.
 

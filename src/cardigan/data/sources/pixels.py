@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cardigan.data.sources.decoding import decode, look
+from cardigan.data.sources.decoding import decode, look, stored_as_grey
 from cardigan.data.sources.fitting import MODES, Wanted, brought, channels_first
 from cardigan.data.sources.source import Encoded, Part, Pixels, Source, Stack, UnreadableError, shown
 from cardigan.data.sources.split import digest, pack
+from cardigan.data.workers import Workers
 from cardigan.errors import CardiganError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+LOOKS = 500
+"""Headers that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,20 @@ def native_channels(source: Source, most: int | None = None) -> int:
 def _all_grey(part: Part, most: int | None) -> bool:
     if isinstance(part, Stack):
         return part.pixels.ndim == 3 or part.pixels.shape[3] == 2
-    for index in range(len(part) if most is None else min(most, len(part))):
+    count = len(part) if most is None else min(most, len(part))
+    blocks = [range(start, min(start + LOOKS, count)) for start in range(0, count, LOOKS)]
+    if not all(map(partial(_grey_block, part), blocks[:1])):  # most colour pictures say so at once
+        return False
+    if len(blocks) < 2:
+        return True
+    with Workers(partial(_grey_block, part)) as workers:
+        return all(workers.map(blocks[1:]))
+
+
+def _grey_block(part: Encoded, indices: Sequence[int]) -> bool:
+    for index in indices:
         try:
-            if not look(part.read(index), part.names[index]).grey:
+            if not stored_as_grey(part.read(index), part.names[index]):
                 return False
         except UnreadableError:  # will be counted when its pixels are read
             continue
