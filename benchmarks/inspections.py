@@ -20,7 +20,7 @@ from cardigan.data.sources import open_source
 
 DOCS = Path(__file__).parents[1] / "docs" / "inspections"
 NAMES = ("mnist", "cifar10", "emoji", "yosemite", "bsds300")
-KEPT = {"emoji": ("contact-sheet",), "yosemite": ("contact-sheet",), "bsds300": ("crop",), "planted": ("duplicates",)}
+KEPT = {"emoji": ("contact-sheet",), "bsds300": ("crop",)}
 """Sheets that the documents show."""
 
 
@@ -36,7 +36,7 @@ def main() -> None:
             (DOCS / f"{name}.txt").write_text(f"$ cardigan inspect {Path(source).name}\n\n{said}")
             for sheet in KEPT.get(name, ()):
                 image = Image.open(Path(place) / f"{name}-check" / f"{sheet}.png").convert("RGB")
-                image.thumbnail((900, 900))
+                image.thumbnail((700, 700))
                 image.save(DOCS / f"{name}-{sheet}.png", optimize=True)
             print(f"{name}: {DOCS / name}.txt")
 

@@ -50,7 +50,11 @@ def problems(survey: Survey, found: Duplicates | None = None) -> list[Problem]:
 
 def short(survey: Survey, name: str) -> str:
     """`name` without the place of the source, which is the same for all."""
-    for prefix in (f"{shown(survey.source.name)}: ", f"{shown(survey.source.name).rstrip('/')}/"):
+    source = survey.source
+    prefixes = [f"{shown(source.name)}: ", f"{shown(source.name).rstrip('/')}/"]
+    if len(source.files) == 1:  # a known name stands for an archive elsewhere
+        prefixes.append(f"{shown(source.files[0])}: ")
+    for prefix in prefixes:
         if name.startswith(prefix):
             return name.removeprefix(prefix)
     return name
