@@ -52,8 +52,10 @@ def short(survey: Survey, name: str) -> str:
     """`name` without the place of the source, which is the same for all."""
     source = survey.source
     prefixes = [f"{shown(source.name)}: ", f"{shown(source.name).rstrip('/')}/"]
-    if len(source.files) == 1:  # a known name stands for an archive elsewhere
+    if len(source.files) == 1:  # a known name stands for an archive elsewhere ...
         prefixes.append(f"{shown(source.files[0])}: ")
+    elif 1 < len(source.files) < 100:  # ... or for a folder of tables
+        prefixes.append(f"{shown(source.files[0].parent)}/")
     for prefix in prefixes:
         if name.startswith(prefix):
             return name.removeprefix(prefix)
