@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from cardigan.data.pictures import Pictures
+from cardigan.data.pictures import Pictures, parse_colour
 from cardigan.data.sources.decoding import decode, look
 from cardigan.errors import CardiganError
 
@@ -71,7 +71,7 @@ FILES = {
 }
 """Every mode that a format of ours can hold."""
 
-BACKGROUNDS = {"white": 255, "black": 0, "grey": 128}
+BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "#ff8000": (255, 128, 0)}
 
 
 def reference(data: bytes, channels: int, background: str) -> NDArray[np.uint8]:
@@ -83,7 +83,7 @@ def reference(data: bytes, channels: int, background: str) -> NDArray[np.uint8]:
     full = image.convert("RGBA")
     if channels == 4:
         values = np.array(full)
-        values[values[..., 3] == 0] = (*[BACKGROUNDS[background]] * 3, 0)
+        values[values[..., 3] == 0] = (*BACKGROUNDS[background], 0)
         return values
     laid = Image.alpha_composite(Image.new("RGBA", full.size, background), full)
     stored = laid.convert("L" if grey else "RGB")
@@ -190,3 +190,9 @@ def test_alpha_weighs_colours_when_pictures_shrink(tmp_path: Path) -> None:
     seen = small[3] > 0
     assert seen.any() and (small[1][seen] < 3).all()
     assert (small[:3, ~seen] == 255).all()
+
+
+@pytest.mark.parametrize("colour", ["mauve-ish", "#12", "", 7, "#00000000", ["white"]])
+def test_what_is_no_colour_is_one_line(colour: object) -> None:
+    with pytest.raises(ValueError, match=r"is not a colour; allowed: a name such as white"):
+        parse_colour(colour)

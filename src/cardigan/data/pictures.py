@@ -16,7 +16,7 @@ from cardigan.data.faulty import MOST_BAD, skipped, too_many
 from cardigan.data.memory import InMemory
 from cardigan.data.picture_codec import PictureCodec
 from cardigan.data.sources import NAMES, Source, absolute, open_source
-from cardigan.data.sources.fitting import Background, Fit, Wanted
+from cardigan.data.sources.fitting import Fit, Wanted
 from cardigan.data.sources.selection import only
 from cardigan.data.sources.source import Labels, Part, Split, shown
 from cardigan.data.sources.split import assign, digests_of_positions, sizes_of
@@ -56,6 +56,26 @@ Size = Annotated[int | tuple[int, int] | None, BeforeValidator(parse_size), Plai
 """Height and width in pixels: 64, "48x64", or None."""
 
 
+def parse_colour(value: Any) -> str:
+    """ "white", "#ff8800" -> itself.
+
+    Raises:
+        ValueError: no colour, or one that is transparent.
+    """
+    from PIL import ImageColor
+
+    try:
+        if len(ImageColor.getrgb(value)) == 3:
+            return str(value)
+    except (ValueError, AttributeError, TypeError):
+        pass
+    raise ValueError(f"{str(value)[:40]!r} is not a colour; allowed: a name such as white, grey or navy, or #rrggbb")
+
+
+Colour = Annotated[str, BeforeValidator(parse_colour)]
+"""A colour: white, grey, #ff8800."""
+
+
 class Pictures(Data):
     """Pictures of any source: a name, a folder, an archive, a table, an array, a data set of the Hugging Face hub."""
 
@@ -73,7 +93,7 @@ class Pictures(Data):
     """1: grey, 3: RGB, 4: RGB and alpha. None: grey if every picture of the source is stored as grey, else RGB."""
     fit: Fit = "crop"
     """How a picture of another aspect ratio is brought to `size`: its centre, all of it padded, or stretched."""
-    background: Background = "white"
+    background: Colour = "white"
     """The colour under transparent pixels (of 4 channels: of those that cannot be seen) and around padded pictures."""
     flip: bool = False
     """Mirror half of the samples drawn, left to right, chosen anew in every pass."""

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Fit = Literal["crop", "pad", "stretch"]
-Background = Literal["white", "black", "grey"]
-COLOURS = {"white": 255, "black": 0, "grey": 128}
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -25,13 +23,13 @@ class Wanted:
         channels: 1 for grey, 3 for RGB, 4 for RGB and alpha.
         size: (height, width).
         fit: how another size is brought to this one; None refuses another size.
-        background: the colour under transparent pixels and around padded pictures.
+        background: the colour under transparent pixels and around padded pictures: a name, or #rrggbb.
     """
 
     channels: int
     size: tuple[int, int]
     fit: Fit | None = "crop"
-    background: Background = "white"
+    background: str = "white"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -48,6 +46,8 @@ def brought(image: "Image", wanted: Wanted, name: str) -> Pixels:
     Raises:
         CardiganError: a picture of another size where `wanted` has no way to fit it.
     """
+    from PIL import ImageColor
+
     if wanted.fit is None and image.size != wanted.size[::-1]:
         raise CardiganError(
             f"{name}: {image.height}x{image.width} pixels (height x width), but the first picture has "
@@ -59,7 +59,8 @@ def brought(image: "Image", wanted: Wanted, name: str) -> Pixels:
     image = image if image.mode == mode else image.convert(mode)
     pixels = np.asarray(fitted(image, wanted.size, wanted.fit or "crop", wanted.background))
     if wanted.channels == 4:
-        pixels = np.where(pixels[..., 3:] == 0, np.array([*[COLOURS[wanted.background]] * 3, 0], np.uint8), pixels)
+        unseen = np.array([*ImageColor.getrgb(wanted.background)[:3], 0], np.uint8)
+        pixels = np.where(pixels[..., 3:] == 0, unseen, pixels)
     return channels_first(pixels)
 
 
@@ -68,7 +69,7 @@ def channels_first(pixels: Pixels) -> Pixels:
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def laid_on(image: "Image", background: Background) -> "Image":
+def laid_on(image: "Image", background: str) -> "Image":
     """`image` (LA or RGBA) without its alpha: mode L or RGB."""
     from PIL import Image
 
@@ -76,7 +77,7 @@ def laid_on(image: "Image", background: Background) -> "Image":
     return Image.alpha_composite(canvas, image.convert("RGBA")).convert("L" if image.mode == "LA" else "RGB")
 
 
-def fitted(image: "Image", size: tuple[int, int], fit: Fit, background: Background = "white") -> "Image":
+def fitted(image: "Image", size: tuple[int, int], fit: Fit, background: str = "white") -> "Image":
     """`image` at `size` (height, width), resized by an antialiased bicubic filter, colours weighted by alpha.
 
     crop: the largest centred part of the wanted aspect ratio; pad: the whole, centred on `background` (transparent
