@@ -106,9 +106,8 @@ def check(
 def form_of(proposal: Proposal, classes: int) -> Form:
     """The form of the samples that the proposed recipe trains on."""
     data = proposal.recipe.data
-    assert isinstance(data, Pictures) and data.size is not None and data.channels is not None
-    size = (data.size, data.size) if isinstance(data.size, int) else data.size
-    return Form((data.channels, *size), classes)
+    assert isinstance(data, Pictures) and data.sides is not None and data.channels is not None
+    return Form((data.channels, *data.sides), classes)
 
 
 def _write(checked: Check) -> list[Path]:

@@ -1,6 +1,7 @@
-"""Files written whole or not at all, and what a full or read-only disk says, in one line."""
+"""Files written whole or not at all, who holds a lock, and what a full or read-only disk says, in one line."""
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -51,3 +52,15 @@ def writable(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise CardiganError(f"{folder} cannot be written: {error.strerror or error}") from None
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds the lock file `lock` now."""
+    try:
+        with lock.open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

@@ -160,8 +160,8 @@ Choice = tuple[str, Any, str]
 
 def _choices(facts: Facts, asked: Pictures, device: str) -> list[Choice]:
     height, width, reason = picture_size(facts, SIDE[device])
-    if asked.size is not None:
-        height, width = (asked.size, asked.size) if isinstance(asked.size, int) else asked.size
+    if asked.sides is not None:
+        height, width = asked.sides
     pixels = height * width
     return [
         ("data.size", [height, width] if height != width else height, reason),

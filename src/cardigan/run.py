@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardigan.errors import CardiganError
-from cardigan.files import read_json, writable, write_text
+from cardigan.files import is_held, read_json, writable, write_text
 from cardigan.settings import allowed
 
 if TYPE_CHECKING:
@@ -179,14 +179,7 @@ class Run:
 
     def is_held(self) -> bool:
         """Whether a process is training this run now."""
-        try:
-            with (self.folder / ".lock").open("r") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
+        return is_held(self.folder / ".lock")
 
 
 def create_run(recipe: "Recipe", out: str | Path | None = None) -> Run:

@@ -135,9 +135,14 @@ class Pictures(Data):
         except OSError as error:
             raise CardiganError(f"{shown(error.filename or self.source)}: cannot be read: {error.strerror}") from None
 
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """Height and width asked for."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
     def wanted(self, source: Source) -> Wanted:
         """Channels and size: those asked for, else those of the source, the same for every split."""
-        size = (self.size, self.size) if isinstance(self.size, int) else self.size
+        size = self.sides
         if self.channels and size:
             return Wanted(self.channels, size, self.fit, self.background)
         channels, own = native(source)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cardigan.errors import CardiganError
-from cardigan.files import read_json, write_text
+from cardigan.files import is_held, read_json, write_text
 
 VARIABLE = "CARDIGAN_CACHE"
 """Environment variable: the cache folder, where it should not be the user's usual one."""
@@ -266,19 +266,8 @@ def _entry(folder: Path) -> Entry:
     key = folder.name.removeprefix(".").removesuffix(".partial")
     made = about.get("made")
     made = float(made) if isinstance(made, (int, float)) else _status(folder)[1]
-    state = "complete" if about else "being made" if _is_held(folder.with_name(f".{key}.lock")) else "partial"
+    state = "complete" if about else "being made" if is_held(folder.with_name(f".{key}.lock")) else "partial"
     return Entry(folder.parent.name, key, str(about.get("source", "?")), _size(folder), made, state, folder)
-
-
-def _is_held(lock: Path) -> bool:
-    try:
-        with lock.open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
 
 
 def _size(folder: Path) -> int:

@@ -17,6 +17,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import DoublePrecision, MixedPrecision, Precision
 
+from cardigan.data.workers import usable_cores
 from cardigan.errors import CardiganError
 from cardigan.training.settings import Engine
 
@@ -111,7 +112,7 @@ def choose(
 
 def _first_choice(engine: Engine, fabric: Fabric) -> EngineChoice:
     cuda = fabric.device.type == "cuda"
-    threads = _cores() // fabric.world_size or 1
+    threads = usable_cores() // fabric.world_size or 1
     precision = engine.precision if engine.precision != "auto" else "fp32"
     memory_format = engine.memory_format if engine.memory_format != "auto" else "contiguous"
     torch.set_num_threads(threads if engine.threads == "auto" else engine.threads)
@@ -221,11 +222,6 @@ def _seconds(work: Callable[[], Any]) -> float:
 def _wait() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def environment() -> dict[str, Any]:
