@@ -1,0 +1,60 @@
+"""What every extractor offers: features of samples, and class logits where it knows classes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHUNK = 250
+"""Samples looked at together."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an extractor sees in N samples.
+
+    Attributes:
+        values: (N, D) float32.
+        logits: (N, classes) float32, from extractors that know classes; else None.
+    """
+
+    values: Tensor
+    logits: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class Extractor(ABC):
+    """A fixed network (or none at all) that turns samples of any kind into features.
+
+    Attributes:
+        name: as a user writes it: "inception", "local", a file name.
+        digest: hash of its weights; scores of two extractors are only comparable where it is equal.
+        resizing: what is done to a sample before the network sees it, in words.
+        dimension: D, numbers in one feature vector.
+        classes: names of the classes of its logits; empty where it has none.
+        facts: what else should stand beside every score, such as its accuracy on the test split.
+    """
+
+    name: str
+    digest: str
+    resizing: str
+    dimension: int
+    classes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = MappingProxyType({})
+
+    @abstractmethod
+    def extract(self, samples: Tensor) -> Features:
+        """(N, *form.shape) as a generator makes them, pictures in [-1, 1] -> features; differentiable where it can be."""
+
+    @torch.no_grad()
+    def __call__(self, samples: Tensor) -> Features:
+        """The same without gradients, a chunk at a time, so that memory is bounded by the chunk."""
+        looked = [self.extract(chunk) for chunk in samples.split(CHUNK)]
+        logits = [each.logits for each in looked if each.logits is not None]
+        return Features(torch.cat([each.values for each in looked]), torch.cat(logits) if logits else None)
