@@ -8,11 +8,13 @@ STAMP := $(VENV)/.installed
 
 install: $(STAMP)
 
-# torch comes first and pinned: unpinned, its package index brings gigabytes of CUDA libraries.
+# torch comes first and pinned: unpinned, its package index brings gigabytes of CUDA libraries. The last two are what the
+# tests hold our Inception network against; they ask for torchvision, which their networks do without.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed $(shell grep '^torch==' constraints.txt)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps $(shell grep -E '^(torch-fidelity|pytorch-fid)==' constraints.txt)
 	touch $(STAMP)
 
 demo: install

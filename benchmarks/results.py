@@ -2,8 +2,8 @@
 
     CARDIGAN_DATA=... python benchmarks/results.py [NAME ...] [--folder runs/results]
 
-Resumable: what is finished is not trained again, what was interrupted goes on. All of it takes about 55 minutes on two
-cores. Figures go to docs/results/*.json, small sample grids to docs/results/*.png.
+Resumable: what is finished is not trained again, what was interrupted goes on. All of it takes about two hours on two
+cores. Figures go to docs/results/*.json, small sample grids to docs/results/*.png; scores come from `cardigan evaluate`.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from torch import Tensor
 
 import cardigan
 from cardigan.data.toys import modes_reached
-from classifier import Judge, judge_of
+from cardigan.evaluation.evaluate import evaluate
+from cardigan.evaluation.result import Evaluation
 
 DOCS = Path(__file__).parents[1] / "docs"
-SAMPLES = 2000
 MINUTES = {
     "mnist-mlp": 3.0,
     "mnist-dcgan": 3.0,
@@ -41,6 +41,10 @@ MINUTES = {
     "mnist-acgan": 3.0,
     "cifar10-resnet": 15.0,
 }
+SEEDS = (0, 1, 2)
+EQUAL_MINUTES = 10.0
+EQUAL = {f"{name}-10min-{seed}": (name, seed) for seed in SEEDS for name in ("mnist-mlp", "mnist-relativistic")}
+"""The tutorials' networks beside our default, for equal minutes."""
 PLAIN = ["game.objective=nonsaturating", "game.penalties={r1: null, r2: null}"]
 TOYS = {
     "toy-ring": ("toy-ring", []),
@@ -54,65 +58,51 @@ TOY_SAMPLES = 10_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=[*MINUTES, *TOYS])
+    parser.add_argument("names", nargs="*", default=[*MINUTES, *EQUAL, *TOYS])
     parser.add_argument("--folder", type=Path, default=Path("runs/results"))
     arguments = parser.parse_args()
     for name in arguments.names:
-        recipe, overrides = TOYS.get(name, (name, []))
-        run = trained(recipe, overrides, MINUTES.get(name, TOY_MINUTES), arguments.folder / name)
-        figures = toy_figures(run) if name in TOYS else picture_figures(run, arguments.folder)
+        run = trained(name, arguments.folder / name)
+        figures = toy_figures(run) if name in TOYS else picture_figures(run)
         record(name, {**figures, **cost(run)})
     write_tables()
 
 
-def trained(recipe: str, overrides: list[str], minutes: float, folder: Path) -> cardigan.Run:
-    """The finished run in `folder`: by the very commands a user would type."""
+def trained(name: str, folder: Path) -> cardigan.Run:
+    """The finished run called `name`: by the very commands a user would type."""
+    recipe, overrides = TOYS.get(name, (name, []))
+    minutes = MINUTES.get(name, TOY_MINUTES)
+    if name in EQUAL:
+        recipe, seed = EQUAL[name]
+        minutes, overrides = EQUAL_MINUTES, [f"training.seed={seed}"]
     command = [sys.executable, "-m", "cardigan"]
     if (folder / "recipe.yaml").exists():
         command += ["resume", str(folder)]
     else:
-        threads = ["engine.threads=1"] if folder.name in TOYS else []  # so that they can share the machine
+        threads = ["engine.threads=1"] if name in TOYS else []  # so that they can share the machine
         command += ["train", recipe, "--out", str(folder), *overrides, *threads, f"training.minutes={minutes}"]
     print("$", " ".join(command[1:]), flush=True)
     subprocess.run(command, check=True)
     return cardigan.open_run(folder)
 
 
-def picture_figures(run: cardigan.Run, folder: Path) -> dict[str, Any]:
-    """Share of every class among the samples, obedience to labels, beside real test pictures and noise."""
-    torch.set_num_threads(2)
-    model = cardigan.load(run)
-    family = "cifar10-resnet" if run.recipe.data.source == "cifar10" else "mnist-dcgan"
-    judge = judge_of(family, folder, epochs=4 if family == "cifar10-resnet" else 3)
-    samples = model.generate(SAMPLES, seed=7)
-    grid(run, model.generate(49, seed=1))
-    figures: dict[str, Any] = {
-        "judge_accuracy": judge.accuracy,
-        "shares": shares(judge, samples, model.form.classes),
-        "floor_shares": shares(judge, real_pictures(run), model.form.classes),
-        "noise_shares": shares(judge, torch.rand_like(samples) * 2 - 1, model.form.classes),
-    }
-    if model.conditional:
-        figures["obeyed"] = obedience(judge, model)
-    return figures
+def picture_figures(run: cardigan.Run) -> dict[str, Any]:
+    """What `cardigan evaluate` finds with its defaults, and a small grid."""
+    if run.name not in EQUAL:
+        grid(run, cardigan.load(run).generate(49, seed=1))
+    found, _ = evaluate(str(run.folder))
+    return {"evaluation": compact(found)}
 
 
-def real_pictures(run: cardigan.Run) -> Tensor:
-    return run.recipe.data.load("test").draw(0, SAMPLES).sample
-
-
-def shares(judge: Judge, samples: Tensor, classes: int) -> list[float]:
-    counts = torch.bincount(judge.classify(samples), minlength=classes)
-    return [round(float(count) / len(samples), 4) for count in counts]
-
-
-def obedience(judge: Judge, model: cardigan.Model) -> float:
-    """Share of samples, label by label, in which the judge sees the label that was asked for."""
-    right = [
-        float((judge.classify(model.generate(200, seed=11, label=label)) == label).float().mean())
-        for label in range(model.form.classes)
-    ]
-    return round(sum(right) / len(right), 4)
+def compact(found: Evaluation) -> dict[str, Any]:
+    """The scores with their protocol said once, and the classes."""
+    plain = found.plain()
+    protocols = [score.pop("protocol") for score in plain["scores"]]
+    shared = {key: value for key, value in protocols[0].items() if all(each[key] == value for each in protocols)}
+    for score, protocol in zip(plain["scores"], protocols, strict=True):
+        score["protocol"] = {key: value for key, value in protocol.items() if key not in shared and key != "subject"}
+    shared.pop("subject", None)
+    return {"protocol": shared, **plain}
 
 
 def toy_figures(run: cardigan.Run) -> dict[str, Any]:
@@ -180,7 +170,8 @@ def write_tables() -> None:
     page = DOCS / "results.md"
     seen = yaml.safe_load((DOCS / "results" / "seen.yaml").read_text())
     text = page.read_text()
-    for marker, table in (("pictures", picture_table(seen)), ("toys", toy_table(seen))):
+    tables = {"pictures": picture_table(seen), "equal": equal_table(), "toys": toy_table(seen)}
+    for marker, table in tables.items():
         begin, end = f"<!-- {marker}: begin -->", f"<!-- {marker}: end -->"
         text = text[: text.index(begin) + len(begin)] + "\n" + table + text[text.index(end) :]
     page.write_text(text)
@@ -188,48 +179,86 @@ def write_tables() -> None:
 
 def picture_table(seen: dict[str, str]) -> str:
     rows = [
-        "| recipe | samples seen | minutes | classes at 3% or more | rarest class (95%) | label obeyed | grid |",
-        "|---|---|---|---|---|---|---|",
+        "| recipe | samples seen | minutes | local-FD (95%) | precision | recall | coverage | rarest class (95%) | label obeyed "
+        "| grid |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     notes = []
     for name in MINUTES:
         if (figures := recorded(name)) is None:
             continue
-        obeyed = f"{figures['obeyed']:.1%}" if "obeyed" in figures else "-"
-        rows.append(
-            f"| {name} | {figures['samples']:,} | {figures['minutes']:.1f} | {covered(figures['shares'])} of "
-            f"{len(figures['shares'])} | {rarest(figures['shares'])} | {obeyed} | ![{name}](results/{name}.png) |"
-        )
+        found = figures["evaluation"]
+        cells = [name, f"{figures['samples']:,}", f"{figures['minutes']:.1f}", *score_cells(found, "value")]
+        rows.append(f"| {' | '.join([*cells, rarest(found), obeyed(found), f'![{name}](results/{name}.png)'])} |")
         notes.append(f"- **{name}**: {' '.join(seen.get(name, '').split())}")
     for source, example in (("MNIST", "mnist-dcgan"), ("CIFAR-10", "cifar10-resnet")):
         if figures := recorded(example):
-            accuracy = f"judge's accuracy on the test split {figures['judge_accuracy']:.1%}"
-            rows.append(
-                f"| *real {source} test pictures (floor)* | | | {covered(figures['floor_shares'])} of 10 | "
-                f"{rarest(figures['floor_shares'])} | {accuracy} | |"
-            )
-            rows.append(
-                f"| *uniform noise (baseline), {source} judge* | | | {covered(figures['noise_shares'])} of 10 | "
-                f"{rarest(figures['noise_shares'])} | | |"
-            )
+            found = figures["evaluation"]
+            facts = found["scores"][0]["protocol"].get("extractor_facts") or found["protocol"].get("extractor_facts", {})
+            judged = f"judge's accuracy on test {facts['accuracy']:.1%}"
+            for what, which in (("real train pictures (floor)", "floor"), ("independent pixels (baseline)", "ceiling")):
+                rows.append(f"| *{source}: {what}* | | | {' | '.join(score_cells(found, which))} | | | {judged} |")
     return "\n".join([*rows, "", *notes, ""])
 
 
-def covered(class_shares: list[float]) -> int:
-    return sum(share >= 0.03 for share in class_shares)
+SHOWN = ("fd", "precision", "recall", "coverage")
 
 
-def rarest(class_shares: list[float]) -> str:
-    share = min(class_shares)
-    low, high = wilson(share, SAMPLES)
-    return f"{class_shares.index(share)}: {share:.1%} ({low:.1%} to {high:.1%})"
+def score_cells(found: dict[str, Any], which: str) -> list[str]:
+    """One cell for each of SHOWN: the value with its interval, the floor, or the ceiling."""
+    cells = []
+    for key in SHOWN:
+        score = score_of(found, key)
+        text = number(score[which])
+        if which == "value" and score["low"] is not None:
+            text += f" ({number(score['low'])} to {number(score['high'])})" if key == "fd" else ""
+        cells.append(text)
+    return cells
 
 
-def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """95% interval of a share among `count` (Wilson 1927)."""
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return max(0.0, centre - half), min(1.0, centre + half)
+def score_of(found: dict[str, Any], key: str) -> dict[str, Any]:
+    metrics = [score["protocol"].get("metric", found["protocol"].get("metric")) for score in found["scores"]]
+    return dict(found["scores"][metrics.index(key)])
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def rarest(found: dict[str, Any]) -> str:
+    least = min(found["classes"], key=lambda each: each["generated"])
+    return f"{least['name']}: {least['generated']:.1%} ({least['low']:.1%} to {least['high']:.1%})"
+
+
+def obeyed(found: dict[str, Any]) -> str:
+    asked = [each["asked"] for each in found["classes"] if each["asked"] is not None]
+    return f"{sum(asked) / len(asked):.1%}" if asked else "-"
+
+
+def equal_table() -> str:
+    """Both recipes, seed by seed and as mean and 95% interval over the seeds."""
+    rows = [
+        "| recipe | seed | samples seen | local-FD (95%) | precision | recall | coverage | rarest class (95%) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    values: dict[str, list[float]] = {}
+    for name, (recipe, seed) in sorted(EQUAL.items(), key=lambda each: each[1]):
+        if figures := recorded(name):
+            found = figures["evaluation"]
+            values.setdefault(recipe, []).append(score_of(found, "fd")["value"])
+            cells = [recipe, str(seed), f"{figures['samples']:,}", *score_cells(found, "value"), rarest(found)]
+            rows.append(f"| {' | '.join(cells)} |")
+    for recipe, each in values.items():
+        if len(each) == len(SEEDS):
+            rows.append(f"| **{recipe}** | all | | {over_seeds(each)} | | | | |")
+    return "\n".join([*rows, ""])
+
+
+def over_seeds(values: list[float]) -> str:
+    """Mean and 95% interval of three seeds (t quantile of two degrees of freedom)."""
+    mean = sum(values) / len(values)
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
+    return f"{number(mean)} ({number(mean - 4.303 * spread)} to {number(mean + 4.303 * spread)})"
 
 
 def toy_table(seen: dict[str, str]) -> str:

@@ -129,6 +129,67 @@ def generate(
 
 
 @app.command()
+def evaluate(
+    subject: Annotated[str, typer.Argument(metavar="RUN|FOLDER", help="A run, or pictures (with --against SOURCE).")],
+    overrides: Overrides = None,
+    metrics: Annotated[str, typer.Option(metavar="KEYS", help="Such as fd,kd,is,prdc; all: the slow ones too.")] = "",
+    samples: Annotated[int | None, typer.Option(min=2, metavar="N", help="Generated samples.")] = None,
+    extractor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="local, inception, dinov2, clip, raw, or an .onnx file.")
+    ] = None,
+    checkpoint: Annotated[str, typer.Option(metavar="best|last|SAMPLES", help="Which checkpoint.")] = "best",
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="test|train|SOURCE", help="The real samples; SOURCE:train for its train split."),
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="The generator itself, not its average.")] = False,
+    truncation: Annotated[float, typer.Option(help="Below 1: better samples, less variety.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the generated samples.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the report [the run's folder].")] = None,
+    trust: Trust = None,
+) -> None:
+    """Judge a run, or a folder of pictures: scores with intervals, what real samples reach beside, a report."""
+    from rich.console import Console
+
+    from cardigan.evaluation import terminal
+    from cardigan.evaluation.evaluate import evaluate as judge
+    from cardigan.training.progress import Reading
+
+    with _trusting(trust), Reading(Console(stderr=True)) as reading:
+        found, folder = judge(
+            subject,
+            against=against,
+            overrides=overrides or (),
+            metrics=[key.strip() for key in metrics.split(",") if key.strip()],
+            samples=samples,
+            extractor=extractor,
+            checkpoint=checkpoint,
+            weights="raw" if raw else "average",
+            truncation=truncation,
+            seed=seed,
+            out=out,
+            watch=reading.watch,
+        )
+    for line in terminal.lines(found, folder):
+        typer.echo(line)
+
+
+@app.command()
+def compare(
+    subjects: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Evaluated runs or folders of reports.")],
+    force: Annotated[bool, typer.Option("--force", help="Print what may not be ranked together apart.")] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="For the table and the page.")] = Path("comparisons"),
+) -> None:
+    """Rank evaluated runs; scores whose protocols differ are refused."""
+    from cardigan.evaluation.compare import compare as rank
+
+    compared, folder = rank(subjects, force=force, out=out)
+    for line in compared.lines():
+        typer.echo(line)
+    typer.echo(f"page: {folder / 'comparison.html'}")
+
+
+@app.command()
 def recipes(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this one in full, as YAML.")] = None,
 ) -> None:

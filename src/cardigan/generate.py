@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from cardigan.run import Run, open_run
 from cardigan.settings import allowed
 from cardigan.training import checkpoint
 
+Weights = Literal["average", "raw"]
+"""Whose: the running average of the generator, or the generator as the last step left it."""
 CHUNK = 64
 """Samples made at a time: bounds the memory, and keeps the latent of sample i the same whatever n is."""
 
@@ -26,18 +28,19 @@ class Model:
         run: where it comes from.
         clock: real samples it had been trained on.
         codec: turns its samples into pictures (or points, sounds, ...) and files.
-        generator: the averaged generator, in evaluation mode.
+        weights: "average" or "raw".
+        generator: the generator with these weights, in evaluation mode.
     """
 
-    def __init__(self, run: Run, at: int | None = None) -> None:
-        self.run = run
+    def __init__(self, run: Run, at: int | None = None, weights: Weights = "average") -> None:
+        self.run, self.weights = run, weights
         self.codec, self.form = load_codec(run.codec_folder)
         path = _checkpoint_of(run, at)
         self.clock = int(path.name)
         game = run.recipe.game.build(self.form)
         averaged = {name: game.players[name] for name in game.averaged}
         try:
-            checkpoint.load_modules(averaged, path, "average")
+            checkpoint.load_modules(averaged, path, "average" if weights == "average" else "players")
         except checkpoint.DamagedCheckpointError as damage:
             raise CardiganError(f"{damage}; {run.offer(self.clock, 'generate')}") from None
         generator = averaged.get("generator")
@@ -63,6 +66,20 @@ class Model:
         labels = self._labels(n, label)
         latents = (self._latents(seed, index) for index in range(-(-n // CHUNK)))
         return self._make(torch.cat(list(latents))[:n], labels, truncation)
+
+    def stream(
+        self, n: int, *, seed: int = 0, labels: Tensor | None = None, truncation: float = 1.0
+    ) -> Iterator[Tensor]:
+        """The same n samples as `generate`, some at a time: memory does not grow with n.
+
+        Args:
+            labels: (n,) int64 class indices, one for each; None: every class in turn, where it is conditional.
+        """
+        labels = self._labels(n, None) if labels is None and self.conditional else labels
+        for index, start in enumerate(range(0, n, CHUNK)):
+            count = min(CHUNK, n - start)
+            some = None if labels is None or not self.conditional else labels[start : start + count]
+            yield self._make(self._latents(seed, index)[:count], some, truncation)
 
     def interpolate(
         self, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, stops: int = 4
@@ -125,13 +142,16 @@ def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
     return (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
 
 
-def load(run: str | Path | Run, at: int | None = None) -> Model:
+def load(run: str | Path | Run, at: int | None = None, weights: Weights = "average") -> Model:
     """The trained generator of `run` (a folder, a name, "last"), of its newest checkpoint or the one at clock `at`.
+
+    Args:
+        weights: "average" (of the generator over training) or "raw".
 
     Raises:
         CardiganError: no such run, no checkpoint, or a damaged one.
     """
-    return Model(run if isinstance(run, Run) else open_run(run), at)
+    return Model(run if isinstance(run, Run) else open_run(run), at, weights)
 
 
 def write_samples(model: Model, samples: Tensor, out: Path) -> list[Path]:

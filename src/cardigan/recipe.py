@@ -14,7 +14,7 @@ from cardigan.games.base import GameSettings
 from cardigan.recipes import parents, shipped
 from cardigan.recipes.yaml import parse_yaml, write_yaml
 from cardigan.settings import Choice, Settings, allowed, explain
-from cardigan.training.settings import Engine, Records, Training
+from cardigan.training.settings import Engine, Records, Scoring, Training
 
 TAGS = ("kind", "family")
 """Keys that choose the type of the mapping they stand in."""
@@ -35,6 +35,7 @@ class Recipe(Settings):
     training: Training = Training()
     engine: Engine = Engine()
     records: Records = Records()
+    scoring: Scoring = Scoring()
 
     def but(self, *overrides: str, **sections: Any) -> "Recipe":
         """This recipe with some fields changed: `recipe.but("training.samples=200k", data={"size": 32})`."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 """Where runs are made and looked for by name."""
+SCORE = "score/"
+"""How names of scores begin in scalars.jsonl; lower is better."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,17 @@ class Run:
         names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
         return sorted(int(name) for name in names if name.isdecimal())
 
+    def best(self) -> int | None:
+        """Clock of the kept checkpoint with the lowest score that was recorded while training; None without scores."""
+        kept = set(self.clocks())
+        scored = [
+            (value, row["samples"])
+            for row in self.scalars()
+            for name, value in row.items()
+            if name.startswith(SCORE) and row["samples"] in kept and isinstance(value, (int, float))
+        ]
+        return min(scored)[1] if scored else None
+
     def offer(self, clock: int, command: str) -> str:
         """What to do where the checkpoint at `clock` is damaged: `command` ("resume") with the one before it."""
         earlier = [each for each in self.clocks() if each < clock]
@@ -135,7 +148,8 @@ class Run:
         recipe = read_yaml(self.recipe_file)
         clocks, rows = self.clocks(), self.scalars()
         clock = max([clocks[-1] if clocks else 0, rows[-1]["samples"] if rows else 0])
-        scores = {name: value for name, value in (rows[-1] if rows else {}).items() if name.endswith("/adversarial")}
+        losses: dict[str, Any] = next((row for row in reversed(rows) if any(map(_is_loss, row))), {})
+        scores = {name: value for name, value in losses.items() if _is_loss(name)}
         return Summary(str(recipe.get("name", "?")), clock, self._state(recipe, clocks), scores)
 
     def _state(self, recipe: dict[str, Any], clocks: list[int]) -> str:
@@ -243,6 +257,10 @@ def open_run(name: str | Path) -> Run:
 def all_runs(parent: Path = RUNS) -> list[Run]:
     """The runs under `parent`, by name."""
     return [Run(path.parent) for path in sorted(parent.glob("*/recipe.yaml"))]
+
+
+def _is_loss(name: str) -> bool:
+    return name.endswith("/adversarial")
 
 
 def _touched(folder: Path) -> float:

@@ -22,8 +22,8 @@ class Protocol:
         split: of the reference.
         reference_count: real samples used.
         generated_count: generated samples used.
-        weights: "average", "raw", or "none" where there is no generator (a folder of pictures).
-        truncation: of the latents; 1: none.
+        weights: "average" or "raw"; None where it is not known how samples were made (a folder of pictures).
+        truncation: of the latents; 1: none; None where it is not known.
         subject: what was judged: a run's folder, or a folder of pictures.
         checkpoint: clock of the run's checkpoint; None for a folder.
         seed: of the generated samples.
@@ -42,8 +42,8 @@ class Protocol:
     split: str
     reference_count: int
     generated_count: int
-    weights: str
-    truncation: float
+    weights: str | None
+    truncation: float | None
     subject: str
     checkpoint: int | None
     seed: int
@@ -69,8 +69,9 @@ MUST_AGREE = (
 
 
 def differences(one: Protocol, other: Protocol) -> list[str]:
-    """The fields of `MUST_AGREE` in which two protocols differ."""
-    return [name for name in MUST_AGREE if getattr(one, name) != getattr(other, name)]
+    """The fields of `MUST_AGREE` in which two protocols differ; what is not known of one differs from nothing."""
+    pairs = ((name, getattr(one, name), getattr(other, name)) for name in MUST_AGREE)
+    return [name for name, mine, theirs in pairs if mine != theirs and None not in (mine, theirs)]
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Score:
         better: which direction is better.
         protocol: how it was measured.
         note: what should be known when reading it, a sentence; or empty.
+        alarm: whether the measure's own test says that something is wrong; None: it has none.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Score:
     better: Better
     protocol: Protocol
     note: str = ""
+    alarm: bool | None = None
 
     def plain(self) -> dict[str, Any]:
         """As JSON values."""

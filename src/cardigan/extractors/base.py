@@ -50,7 +50,7 @@ class Extractor(ABC):
 
     @abstractmethod
     def extract(self, samples: Tensor) -> Features:
-        """(N, *form.shape) as a generator makes them, pictures in [-1, 1] -> features; differentiable where it can be."""
+        """(N, *form.shape) (pictures in [-1, 1]) -> features; differentiable where the network is."""
 
     @torch.no_grad()
     def __call__(self, samples: Tensor) -> Features:

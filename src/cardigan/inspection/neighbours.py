@@ -41,7 +41,7 @@ class Neighbours:
 
 def neighbours(rows: Rows, asked: Integers) -> Neighbours:
     """The nearest among `rows` of each of those at the positions `asked`."""
-    from scipy.spatial import cKDTree  # type: ignore[import-untyped]
+    from scipy.spatial import cKDTree
 
     axes = _principal_axes(rows)
     points = np.concatenate([described(rows[at : at + _BLOCK]) @ axes for at in range(0, len(rows), _BLOCK)])

@@ -19,6 +19,7 @@ from lightning_fabric.plugins import DoublePrecision, MixedPrecision, Precision
 
 from cardigan.data.workers import usable_cores
 from cardigan.errors import CardiganError
+from cardigan.machine import bf16_pays, seconds
 from cardigan.training.settings import Engine
 
 EXACT = 1e-5
@@ -199,24 +200,10 @@ def fastest_exact_matmul() -> Literal["highest", "high", "medium"]:
         torch.set_float32_matmul_precision(name)
         error = ((left @ right).double() - exact).norm() / exact.norm()
         if error < EXACT:
-            times[name] = median(_seconds(lambda: left @ right) for _ in range(7))
+            times[name] = median(seconds(lambda: left @ right) for _ in range(7))
     torch.set_float32_matmul_precision(before)
     faster = times.get("medium", float("inf")) < 0.9 * times["highest"]
     return "medium" if faster else "highest"
-
-
-def bf16_pays() -> bool:
-    """Whether a bf16 matrix product is no slower than an fp32 one: elsewhere it is emulated, and a round takes ages."""
-    left = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
-    half = left.bfloat16()
-    wide = median(_seconds(lambda: left @ left) for _ in range(7))
-    return median(_seconds(lambda: half @ half) for _ in range(7)) < 1.5 * wide
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def _wait() -> None:

@@ -63,8 +63,11 @@ class Progress:
     def scalars(self, clock: int, minutes: float, means: dict[str, float]) -> None:
         """A line of scalars has been written."""
 
+    def scored(self, clock: int, name: str, value: float) -> None:
+        """The averaged generator was scored on the validation split."""
+
     def finished(self, run: Run, dataset: "Dataset", clock: int, minutes: float) -> None:
-        """The budget is spent."""
+        """The budget is spent, or scores do not improve any more."""
 
 
 Silent = Progress
@@ -119,6 +122,7 @@ class Terminal(Progress):
         self.losses = ""
         self.spoken = time.monotonic()
         self.shown = 0.0
+        self.best: float | None = None
         self.remarks: tuple[str, ...] = ()
 
     @contextmanager
@@ -185,6 +189,12 @@ class Terminal(Progress):
             self.spoken = time.monotonic()
             text = f"{clock:>12,} samples  {self._rate(clock):>9,.0f}/s  {self._left(clock, minutes)}  {self.losses}"
             self._say(text)
+
+    def scored(self, clock: int, name: str, value: float) -> None:
+        """See `Progress`."""
+        self.best = value if self.best is None else min(value, self.best)
+        mark = "the best so far" if value == self.best else f"best {self.best:.4g}"
+        self._say(f"{clock:>12,} samples  {name} {value:.4g} on validation ({mark})")
 
     def finished(self, run: Run, dataset: "Dataset", clock: int, minutes: float) -> None:
         """See `Progress`."""

@@ -47,16 +47,22 @@ class Recorder:
         means = self.loop.meter.read()
         if not means:  # nothing was played since the last line
             return means
-        clock = self.loop.clock
-        row = {"samples": clock, "minutes": round(minutes, 4), **means}
-        with self.run.scalars_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        for name, value in means.items():
-            self.events.add_scalar(name, value, clock)
+        self._write(means, minutes)
         broken = [name for name, value in means.items() if not math.isfinite(value)]
         if broken:
             raise TrainingFailedError(self._obituary(broken[0]))
         return means
+
+    def score(self, name: str, value: float, minutes: float) -> None:
+        """Write a score of the averaged generator."""
+        self._write({name: value}, minutes)
+
+    def _write(self, values: Mapping[str, float], minutes: float) -> None:
+        row = {"samples": self.loop.clock, "minutes": round(minutes, 4), **values}
+        with self.run.scalars_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        for name, value in values.items():
+            self.events.add_scalar(name, value, self.loop.clock)
 
     def grid(self) -> Path:
         """Render the averaged generator's samples of the fixed latents."""
@@ -78,7 +84,7 @@ class Recorder:
             if not all(bool(value.isfinite().all()) for value in player.state_dict().values()):
                 raise TrainingFailedError(self._obituary(f"a weight of the {name}"))
         path = checkpoint.save_checkpoint(self.loop, self.run.checkpoint_folder, minutes=minutes)
-        checkpoint.prune(self.run.checkpoint_folder)
+        checkpoint.prune(self.run.checkpoint_folder, self.run.best())
         self.events.flush()
         return path
 

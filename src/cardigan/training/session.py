@@ -25,8 +25,9 @@ from cardigan.training.engine import EngineChoice, choose, environment, start_fa
 from cardigan.training.loop import Loop
 from cardigan.training.progress import Progress, Silent
 from cardigan.training.records import Recorder, crossed, cut
+from cardigan.training.scoring import Scorer
 
-MAY_CHANGE = ("training.samples", "training.minutes", "records.", "data.storage")
+MAY_CHANGE = ("training.samples", "training.minutes", "records.", "scoring.", "data.storage")
 """Keys that may differ on resume: they do not touch the trajectory (a stream's order is another data set's)."""
 
 
@@ -140,12 +141,14 @@ def _restore(run: Run, loop: Loop, path: Path) -> float:
 def _play(run: Run, loop: Loop, minutes: float, progress: Progress) -> Run:
     """Rounds until the budget is spent or a signal comes; then a checkpoint, whatever the reason."""
     records, writes = loop.recipe.records, loop.fabric.is_global_zero
+    scorer = _scorer(loop, progress) if writes and loop.recipe.scoring.interval else None
     start = time.monotonic() - 60 * minutes
     with _held(run, loop.fabric), _peers(run, loop.fabric), _signals() as caught, progress, writable(run.folder):
         recorder = Recorder(run, loop, loop.dataset.codec) if writes else None
         if recorder and loop.clock == 0:
             recorder.grid()
-        while not (over := _over(loop, elapsed := (time.monotonic() - start) / 60, caught)):
+        ended = scorer is not None and scorer.stalled(run)
+        while not (over := _over(loop, elapsed := (time.monotonic() - start) / 60, caught, ended)):
             before = loop.clock
             loop.round()
             progress.advance(loop.clock, elapsed)
@@ -156,6 +159,9 @@ def _play(run: Run, loop: Loop, minutes: float, progress: Progress) -> Run:
                 progress.scalars(loop.clock, elapsed, recorder.scalars(elapsed))
             if loop.clock >= recorder.next_grid:
                 recorder.grid()
+            if scorer and scorer.due(before, loop.clock):
+                start += _score(scorer, recorder, elapsed, progress)
+                saves, ended = True, scorer.stalled(run)
             if saves:
                 recorder.checkpoint(elapsed)
         if recorder:
@@ -174,10 +180,28 @@ def _finish(recorder: Recorder, minutes: float, progress: Progress) -> None:
     recorder.close()
 
 
-def _over(loop: Loop, minutes: float, caught: list[int]) -> int:
-    """0: go on; -1: the budget is spent; otherwise the number of the signal that came. All processes agree."""
+def _scorer(loop: Loop, progress: Progress) -> Scorer:
+    with progress.reading() as watch:
+        return Scorer(loop, watch)
+
+
+def _score(scorer: Scorer, recorder: Recorder, minutes: float, progress: Progress) -> float:
+    """Score and write it down; the seconds it took, which are no time of training."""
+    began = time.monotonic()
+    value = scorer.score()
+    recorder.score(scorer.name, value, minutes)
+    progress.scored(scorer.loop.clock, scorer.name, value)
+    return time.monotonic() - began
+
+
+def _over(loop: Loop, minutes: float, caught: list[int], ended: bool) -> int:
+    """0: go on; -1: it is over; otherwise the number of the signal that came. All processes agree.
+
+    Args:
+        ended: scores have not improved for as long as the recipe's patience.
+    """
     training = loop.recipe.training
-    spent = training.samples is not None and loop.clock >= training.samples
+    spent = ended or (training.samples is not None and loop.clock >= training.samples)
     spent = spent or (training.minutes is not None and minutes >= training.minutes)
     verdict = caught[0] if caught else -1 if spent else 0
     return verdict if loop.fabric.world_size == 1 else _agree(loop.fabric, verdict)
@@ -299,7 +323,7 @@ def _changed(recipe: Recipe, overrides: list[str]) -> Recipe:
     if refused:
         raise CardiganError(
             f"{refused[0]} may not change on resume; allowed: training.samples, training.minutes, records.*, "
-            "data.storage (for anything else start a new run)"
+            "scoring.*, data.storage (for anything else start a new run)"
         )
     return changed
 

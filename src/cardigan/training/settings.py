@@ -67,3 +67,16 @@ class Records(Settings):
     """The first sample grid after the start; each next one 1.5 times later."""
     grid: Annotated[int, Field(ge=1, le=1024)] = 64
     """Samples in the grid."""
+
+
+class Scoring(Settings):
+    """Scores while training, on the validation split; they choose the best checkpoint."""
+
+    interval: Count | None = None
+    """Samples drawn between two scores, each with a checkpoint; null: none."""
+    metric: Literal["fd", "kd"] = "fd"
+    """Fréchet or kernel distance between features of generated and of real samples; lower is better."""
+    samples: Annotated[int, Field(ge=50, le=50_000)] = 2_000
+    """Generated samples of each score, and at most as many real ones."""
+    patience: PositiveInt | None = None
+    """Training ends early after so many scores without a better one; null: never."""

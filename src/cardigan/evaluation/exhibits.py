@@ -1,0 +1,69 @@
+"""Pictures for the report: sample grids, nearest neighbours, best and worst samples."""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cardigan.data.base import Codec, Dataset
+from cardigan.evaluation.measures import NEIGHBOURS, Scene
+from cardigan.evaluation.result import Exhibit
+from cardigan.metrics.manifold import realism
+
+SHOWN = 64
+"""Samples in a grid."""
+ROWS = 8
+"""Samples shown with their nearest train samples: a grid of as many columns."""
+
+
+def exhibits(scene: Scene, train: Dataset, codec: Codec) -> list[Exhibit]:
+    """What is shown of the subject; nothing for kinds of samples that are not rendered as pictures."""
+    if codec.extension != ".png":
+        return []
+    made, real = scene.generated.samples, scene.reference.samples
+    shown = [
+        Exhibit(
+            "Samples", f"The first {min(SHOWN, len(made))} of those judged; none chosen.", _png(made[:SHOWN], codec)
+        ),
+        Exhibit("Real samples", f"Of the {scene.reference.name} split, for comparison.", _png(real[:SHOWN], codec)),
+    ]
+    return shown + _neighbours(scene, train, codec) + _best_and_worst(scene, codec)
+
+
+def _neighbours(scene: Scene, train: Dataset, codec: Codec) -> list[Exhibit]:
+    """The first samples, and beside each those train samples whose features are nearest."""
+    features = scene.generated.features[:ROWS]
+    nearest = torch.cdist(features, scene.train.features).topk(min(ROWS - 1, len(scene.train.features)), largest=False)
+    rows = []
+    for sample, places in zip(scene.generated.samples[:ROWS], nearest.indices.tolist(), strict=True):
+        rows += [sample, *(train.draw(place, 1).sample[0].cpu() for place in places)]
+    if len(rows) != ROWS * ROWS:
+        return []
+    caption = (
+        f"In each row a sample (left) and the {ROWS - 1} train samples whose features are nearest to it. A copy would "
+        "show as two equal pictures side by side."
+    )
+    return [Exhibit("Nearest train samples", caption, _png(torch.stack(rows), codec))]
+
+
+def _best_and_worst(scene: Scene, codec: Codec) -> list[Exhibit]:
+    """By realism (Kynkäänniemi et al. 2019, section 5), among the samples kept."""
+    samples = scene.generated.samples
+    order = realism(scene.generated.features[: len(samples)], scene.reference.features, NEIGHBOURS).argsort()
+    half = min(SHOWN // 2, len(samples) // 2)
+    if half == 0:
+        return []
+    of = f"of {len(samples):,} samples by realism (how deep they lie among real ones in feature space)"
+    return [
+        Exhibit("Best samples", f"The highest {half} {of}.", _png(samples[order.flip(0)[:half]], codec)),
+        Exhibit("Worst samples", f"The lowest {half} {of}.", _png(samples[order[:half]], codec)),
+    ]
+
+
+def _png(samples: Tensor, codec: Codec) -> bytes:
+    """(N, *form.shape) as the bytes of one picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "grid.png"
+        codec.render(samples, path)
+        return path.read_bytes()

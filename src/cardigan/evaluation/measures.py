@@ -1,0 +1,360 @@
+"""What can be measured: each measure turns views of generated and of real samples into one or more scores."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from cardigan.errors import CardiganError
+from cardigan.evaluation.protocol import Better
+from cardigan.evaluation.usefulness import Usefulness
+from cardigan.evaluation.view import GROUPS, View
+from cardigan.metrics.classes import class_coverage, class_divergence, class_shares, intra_frechet
+from cardigan.metrics.duplicates import birthday, duplicates
+from cardigan.metrics.frechet import frechet_distance
+from cardigan.metrics.inception_score import inception_score
+from cardigan.metrics.jackknife import jackknife, wilson
+from cardigan.metrics.kernel import kernel_distance
+from cardigan.metrics.manifold import manifold
+from cardigan.metrics.memorisation import memorisation
+from cardigan.metrics.path_length import PathLength
+from cardigan.metrics.sliced import sliced_wasserstein
+from cardigan.metrics.spectrum import spectrum_distance
+from cardigan.settings import allowed
+
+NEIGHBOURS = 5
+"""Neighbours that make up the manifold of precision, recall, density and coverage (Naeem et al. 2020)."""
+MANIFOLD = 5_000
+"""Samples of each side that it is made of, at most."""
+PAIRS = 5_000
+"""Samples that are compared with one another and with train samples, at most."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One number that a measure found.
+
+    Attributes:
+        key: of the metric.
+        value: its value.
+        generated: generated samples used.
+        reference: real samples used.
+        low: lower end of its 95% interval.
+        high: upper end.
+        better: which direction is better.
+        floor: what real samples reach, where the measure knows it itself.
+        ceiling: what a trivial generator reaches, likewise.
+        note: for the reader.
+        alarm: whether the measure's own test says that something is wrong; None: it has none.
+    """
+
+    key: str
+    value: float
+    generated: int
+    reference: int
+    low: float | None = None
+    high: float | None = None
+    better: Better = "lower"
+    floor: float | None = None
+    ceiling: float | None = None
+    note: str = ""
+    alarm: bool | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a measure may look at.
+
+    Attributes:
+        generated: samples that are judged, or stand-ins for them: real ones (floor), trivial ones (ceiling).
+        reference: real samples.
+        train: real samples of the train split.
+        held_out: real samples that are neither reference nor train, where there are such; else of test.
+        classes: names of the classes that logits and labels stand for; empty without.
+        asked: whether the labels of generated samples are those they were asked for.
+        intervals: whether 95% intervals are wanted.
+        seed: of random subsets and projections.
+        paths: measures the perceptual path length; None without a generator of noise.
+        usefulness: trains classifiers on generated and on real samples; None without labels.
+    """
+
+    generated: View
+    reference: View
+    train: View
+    held_out: View
+    classes: tuple[str, ...] = ()
+    asked: bool = False
+    intervals: bool = True
+    seed: int = 0
+    paths: Callable[[], PathLength] | None = None
+    usefulness: Callable[[], Usefulness] | None = None
+
+    def with_generated(self, view: View) -> "Scene":
+        """The same with stand-ins for the generated samples, whose intervals nobody asks for."""
+        return replace(self, generated=view, asked=False, intervals=False)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Features kept of generated and of real samples."""
+        return len(self.generated.features), len(self.reference.features)
+
+
+Run = Callable[[Scene], Iterator[Found]]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A way of measuring.
+
+    Attributes:
+        run: does it.
+        version: counted up whenever the value for the same input changes.
+        network: whether it looks through the extractor, so that its scores depend on that.
+        bounds: whether floor and ceiling come from stand-ins for the generated samples.
+        why_not: says why it does not apply to a scene; empty if it does.
+    """
+
+    run: Run
+    version: int = 1
+    network: bool = True
+    bounds: bool = True
+    why_not: Callable[[Scene], str] = lambda scene: ""
+
+
+def _frechet(scene: Scene) -> Iterator[Found]:
+    mine, theirs = scene.generated.moments, scene.reference.moments
+    value = frechet_distance(mine.mean, mine.covariance, theirs.mean, theirs.covariance)
+    low = high = None
+    if scene.intervals:
+        without = [_frechet_without(scene, group) for group in range(GROUPS)]
+        low, high = jackknife(without, value)
+    few = min(scene.generated.count, scene.reference.count) <= len(mine.mean)
+    note = "fewer samples than features: higher than it would be with more; compare at equal counts only" if few else ""
+    yield Found("fd", value, scene.generated.count, scene.reference.count, low, high, note=note)
+
+
+def _frechet_without(scene: Scene, group: int) -> float:
+    mine, theirs = scene.generated.moments.without(group), scene.reference.moments.without(group)
+    return frechet_distance(mine[1], mine[2], theirs[1], theirs[2])
+
+
+def _kernel(scene: Scene) -> Iterator[Found]:
+    found = kernel_distance(scene.generated.features, scene.reference.features, seed=scene.seed)
+    half = 2.26 * found.standard_error  # t quantile of 9 degrees of freedom
+    yield Found("kd", found.value, *scene.counts, found.value - half, found.value + half)
+
+
+def _inception_score(scene: Scene) -> Iterator[Found]:
+    assert scene.generated.logits is not None
+    logits = scene.generated.logits
+    value, spread = inception_score(logits, splits=min(GROUPS, len(logits)))
+    half = 2.26 * spread / 3  # t quantile of 9 degrees of freedom; the deviation over 10 parts is the population's
+    yield Found("is", value, len(logits), 0, value - half, value + half, "higher")
+
+
+def _manifold(scene: Scene) -> Iterator[Found]:
+    count, among = (min(MANIFOLD, each) for each in scene.counts)
+    found = manifold(scene.generated.features[:count], scene.reference.features[:among], NEIGHBOURS)
+    without = []
+    if scene.intervals:
+        for group in range(GROUPS):
+            mine, theirs = _but(scene.generated.features[:count], group), _but(scene.reference.features[:among], group)
+            without.append(manifold(mine, theirs, NEIGHBOURS))
+    for key in ("precision", "recall", "density", "coverage"):
+        value = getattr(found, key)
+        low, high = jackknife([getattr(each, key) for each in without], value) if without else (None, None)
+        yield Found(key, value, count, among, low, high, "higher")
+
+
+def _but(features: Tensor, group: int) -> Tensor:
+    return features[torch.arange(len(features)) % GROUPS != group]
+
+
+def _classes(scene: Scene) -> Iterator[Found]:
+    real, generated = (predicted(view) for view in (scene.reference, scene.generated))
+    among = len(scene.classes)
+    theirs = class_shares(real, among)
+
+    def both(predictions: Tensor) -> tuple[float, float]:
+        mine = class_shares(predictions, among)
+        return float(class_coverage(mine, theirs)), float(class_divergence(mine, theirs))
+
+    value = both(generated)
+    without = [both(_but(generated, group)) for group in range(GROUPS)] if scene.intervals else []
+    low, high = jackknife([each[1] for each in without], value[1]) if without else (None, None)
+    note = f"share of {among} classes; one counts with at least a third of its real share"
+    yield Found("class-coverage", value[0], *scene.counts, better="higher", note=note)
+    yield Found("class-kl", value[1], *scene.counts, low, high)
+
+
+def predicted(view: View) -> Tensor:
+    """(N,) classes that the extractor sees."""
+    assert view.logits is not None
+    return view.logits.argmax(1)
+
+
+def _per_class(scene: Scene) -> Iterator[Found]:
+    found = per_class(scene)
+    if found:
+        worst = max(found, key=lambda name: found[name])
+        yield Found("fd-worst-class", found[worst], *scene.counts, note=f"the worst class is {worst}")
+
+
+def per_class(scene: Scene) -> dict[str, float]:
+    """Fréchet distance of each class with enough samples: by the label asked for, else by the predicted class."""
+    labels = scene.generated.labels if scene.asked else predicted(scene.generated)
+    assert labels is not None
+    mine, theirs = scene.generated.features, scene.reference.features
+    real = predicted(scene.reference) if scene.reference.labels is None else scene.reference.labels
+    found = intra_frechet(mine, labels[: len(mine)], theirs, real[: len(theirs)], scene.classes)
+    return dict(found.distances)
+
+
+def _sliced(scene: Scene) -> Iterator[Found]:
+    mine, theirs = scene.generated.samples, scene.reference.samples
+    value = sliced_wasserstein(mine, theirs, seed=scene.seed)
+    low = high = None
+    if scene.intervals:
+        without = [sliced_wasserstein(_but(mine, g), _but(theirs, g), seed=scene.seed) for g in range(GROUPS)]
+        low, high = jackknife(without, value)
+    yield Found("swd", value, len(mine), len(theirs), low, high)
+
+
+def _spectrum(scene: Scene) -> Iterator[Found]:
+    mine, theirs = scene.generated.samples, scene.reference.samples
+    value = spectrum_distance(mine, theirs)
+    low = high = None
+    if scene.intervals:
+        low, high = jackknife([spectrum_distance(_but(mine, g), _but(theirs, g)) for g in range(GROUPS)], value)
+    yield Found("spectrum", value, len(mine), len(theirs), low, high, note="in decibels")
+
+
+def _duplicates(scene: Scene) -> Iterator[Found]:
+    mine, theirs = _some(scene.generated), _some(scene.reference)
+    found = duplicates(mine, theirs)
+    low, high = wilson(round(found.rate * found.count), found.count) if scene.intervals else (None, None)
+    note = "near: as near as one in a hundred real samples is to another"
+    yield Found("duplicates", found.rate, found.count, found.count, low, high, note=note)
+    support = birthday(mine[: found.count], found.threshold)
+    note = "a lower bound: no two samples are alike" if support.is_bound else "by the birthday paradox"
+    upper = None if support.is_bound else support.high
+    yield Found("support", support.support, found.count, found.count, support.low, upper, "higher", note=note)
+
+
+def _memorisation(scene: Scene) -> Iterator[Found]:
+    mine, honest = _some(scene.generated), scene.held_out.features
+    found = memorisation(mine, scene.train.features, honest)
+    rate = max(found.share, found.expected)
+    half = 1.96 * sqrt(rate * (1 - rate) * (1 / len(mine) + 1 / len(honest)))
+    note = (
+        f"{found.copies:.1%} of the samples look copied (p = {found.p_value:.1g})"
+        if found.flagged
+        else f"no more than unseen real samples (p = {found.p_value:.2g})"
+    )
+    yield Found(
+        "memorisation",
+        found.share,
+        len(mine),
+        len(scene.train.features),
+        max(0.0, found.share - half),
+        min(1.0, found.share + half),
+        floor=found.expected,
+        note=note,
+        alarm=found.flagged,
+    )
+
+
+def _some(view: View) -> Tensor:
+    return view.features[:PAIRS]
+
+
+def _path_length(scene: Scene) -> Iterator[Found]:
+    assert scene.paths is not None
+    found = scene.paths()
+    yield Found("ppl", found.value, found.count, 0, found.low, found.high)
+
+
+def _usefulness(scene: Scene) -> Iterator[Found]:
+    assert scene.usefulness is not None
+    found = scene.usefulness()
+    value, half = found.score.mean, found.score.half or 0.0
+    note = (
+        f"accuracy on real samples after training on generated ones; on {found.real_count:,} real ones {found.real:.3f}"
+    )
+    yield Found(
+        "cas",
+        value,
+        found.count,
+        found.test_count,
+        value - half,
+        value + half,
+        "higher",
+        floor=found.real.mean,
+        ceiling=found.chance,
+        note=note,
+    )
+
+
+def _pictures_only(scene: Scene) -> str:
+    return "" if scene.generated.samples.dim() == 4 else "the samples are no pictures"
+
+
+def _needs_classes(scene: Scene) -> str:
+    return "" if scene.classes else "the extractor knows no classes of these data"
+
+
+def _needs_logits(scene: Scene) -> str:
+    return "" if scene.generated.logits is not None else "the extractor knows no classes"
+
+
+def _needs_neighbours(scene: Scene) -> str:
+    few = min(*scene.counts) // GROUPS * (GROUPS - 1)
+    return "" if few > NEIGHBOURS else f"{min(*scene.counts)} samples are too few for {NEIGHBOURS} neighbours"
+
+
+def _needs_size(scene: Scene) -> str:
+    return _pictures_only(scene) or ("" if min(scene.generated.samples.shape[2:]) >= 8 else "pictures below 8 pixels")
+
+
+def _needs_paths(scene: Scene) -> str:
+    return "" if scene.paths else "there is no generator of noise"
+
+
+def _needs_labels(scene: Scene) -> str:
+    return "" if scene.usefulness else "samples were not made for labels"
+
+
+MEASURES: dict[str, Measure] = {
+    "fd": Measure(_frechet),
+    "kd": Measure(_kernel),
+    "is": Measure(_inception_score, why_not=_needs_logits),
+    "prdc": Measure(_manifold, why_not=_needs_neighbours),
+    "classes": Measure(_classes, why_not=_needs_classes),
+    "intra": Measure(_per_class, why_not=_needs_classes),
+    "swd": Measure(_sliced, network=False, why_not=_needs_size),
+    "spectrum": Measure(_spectrum, network=False, why_not=_needs_size),
+    "duplicates": Measure(_duplicates),
+    "memorisation": Measure(_memorisation, bounds=False),
+    "ppl": Measure(_path_length, bounds=False, why_not=_needs_paths),
+    "cas": Measure(_usefulness, network=False, bounds=False, why_not=_needs_labels),
+}
+SLOW = ("ppl", "cas")
+"""Measured only when asked for."""
+
+
+def chosen(names: Sequence[str]) -> dict[str, Measure]:
+    """The measures called `names`: all but the slow ones for none, every one for "all".
+
+    Raises:
+        CardiganError: an unknown name.
+    """
+    if not names:
+        return {name: measure for name, measure in MEASURES.items() if name not in SLOW}
+    if "all" in names:
+        return dict(MEASURES)
+    for name in names:
+        if name not in MEASURES:
+            raise CardiganError(f"--metrics: unknown {name!r}; {allowed(name, [*MEASURES, 'all'])}")
+    return {name: MEASURES[name] for name in dict.fromkeys(names)}

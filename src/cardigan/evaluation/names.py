@@ -1,0 +1,32 @@
+"""What scores are called: FID only where it is one."""
+
+NAMES = {
+    "fd": "FD",
+    "kd": "KD",
+    "is": "IS",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "class-coverage": "classes covered",
+    "class-kl": "class KL",
+    "fd-worst-class": "FD of the worst class",
+    "cas": "classification accuracy score",
+    "cas-real": "accuracy trained on real",
+    "swd": "sliced Wasserstein",
+    "spectrum": "power spectrum",
+    "duplicates": "near-duplicates",
+    "support": "support size",
+    "memorisation": "memorised",
+    "ppl": "path length",
+}
+STANDARD = {"fd": "FID", "kd": "KID", "is": "IS"}
+"""Names that belong to the Inception network alone."""
+
+
+def score_name(key: str, extractor: str) -> str:
+    """ "fd" by "inception" -> "FID", by "local" -> "local-FD", by a file -> "extractor.onnx-FD"."""
+    if extractor == "inception" and key in STANDARD:
+        return STANDARD[key]
+    name = NAMES.get(key, key)
+    return name if extractor == "none" else f"{extractor}-{name}"

@@ -1,0 +1,32 @@
+"""The perceptual path length of a run's generator."""
+
+import torch
+from torch import Tensor
+
+from cardigan.extractors.base import Extractor
+from cardigan.generate import Model, slerp
+from cardigan.metrics.path_length import PathLength, path_length
+from cardigan.randomness import Random
+
+PATHS = 2_000
+
+
+def measured_paths(model: Model, extractor: Extractor, seed: int) -> PathLength:
+    """Between random latents of `model`: along great arcs where they are normal, straight where they are not.
+
+    Every path stays within one class where the generator is conditional.
+    """
+    generator = model.generator
+    random = Random(seed, "paths")
+    start, end = (generator.sample_latents(PATHS, random).to(model.device) for _ in range(2))
+    shares = random.uniform(PATHS).to(model.device)
+
+    def make(latents: Tensor) -> Tensor:
+        labels = torch.arange(len(latents), device=model.device) % model.form.classes if model.conditional else None
+        return generator(latents, labels).float().cpu()
+
+    def features(samples: Tensor) -> Tensor:
+        return extractor(samples).values
+
+    blend = slerp if generator.latent.distribution == "normal" else torch.lerp
+    return path_length(make, features, blend, start, end, shares)

@@ -1,0 +1,14 @@
+"""What people see of an evaluation: one self-contained HTML page, drawn and worded here.
+
+numbers, scale     how a value is written; where it lies between a trivial generator and real data
+words, glossary    the summary in sentences; what each metric means
+markup, style.css  HTML that escapes by default; its looks, light, dark, narrow and printed
+figures, tables    inline SVG; tables that become lists on a narrow screen
+page, compared     the report of one evaluation; the comparison of several
+"""
+
+from cardigan.evaluation.report.compared import write_comparison
+from cardigan.evaluation.report.page import write_report
+from cardigan.evaluation.report.words import summarise
+
+__all__ = ["summarise", "write_comparison", "write_report"]

@@ -1,0 +1,170 @@
+"""What is judged: a run's generator, or a folder of pictures from any program."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cardigan.data.base import Codec, Data, Watch, silent
+from cardigan.data.pictures import Pictures
+from cardigan.errors import CardiganError
+from cardigan.evaluation.result import Curve, Subject
+from cardigan.extractors.local import plain
+from cardigan.generate import Model, Weights, load
+from cardigan.recipe import AUTO, build, layers
+from cardigan.run import Run, open_run
+from cardigan.sample import Form
+
+Stream = Callable[[int, int, Tensor | None], Iterator[Tensor]]
+"""(n, seed, labels or None) -> n samples, some at a time."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Somebody's samples, and the real data that they are to be like.
+
+    Attributes:
+        subject: for the report.
+        place: the run's folder, or the folder of pictures.
+        data: settings of the real data, without augmentation.
+        form: of one sample.
+        codec: turns samples into files.
+        stream: gives the samples.
+        most: samples there are; None: as many as are asked for.
+        model: the generator; None for a folder.
+        labelled: whether samples are made for labels.
+        weights: "average" or "raw"; None for a folder.
+        truncation: of the latents; None for a folder.
+        curves: recorded in training.
+    """
+
+    subject: Subject
+    place: Path
+    data: Data
+    form: Form
+    codec: Codec
+    stream: Stream
+    most: int | None = None
+    model: Model | None = None
+    labelled: bool = False
+    weights: str | None = None
+    truncation: float | None = None
+    curves: tuple[Curve, ...] = ()
+
+
+def candidate(
+    name: str,
+    against: str | None = None,
+    overrides: Iterable[str] = (),
+    *,
+    checkpoint: str = "best",
+    weights: Weights = "average",
+    truncation: float = 1.0,
+    watch: Watch = silent,
+) -> Candidate:
+    """The candidate called `name`: a run (folder, name, "last"), or with `against` a folder of pictures.
+
+    Args:
+        against: the source of the real pictures that a folder is judged against.
+        overrides: of the real data, such as "data.size=64".
+        checkpoint: "best" (by its scores on validation; the last where none were recorded), "last", or a clock.
+
+    Raises:
+        CardiganError: there is no such run, checkpoint or folder; in one line.
+    """
+    if against is not None:
+        return _folder(name, against, overrides, watch)
+    path = Path(name).expanduser()
+    if path.exists() and not (path / "recipe.yaml").is_file():
+        raise CardiganError(f"{name} is no run; to judge its pictures: cardigan evaluate {name} --against SOURCE")
+    return _run(open_run(name), overrides, checkpoint, weights, truncation)
+
+
+def _run(run: Run, overrides: Iterable[str], checkpoint: str, weights: Weights, truncation: float) -> Candidate:
+    if not 0 <= truncation <= 1:
+        raise CardiganError(f"--truncation: must lie between 0 and 1, not {truncation}")
+    clock, which = chosen_checkpoint(run, checkpoint)
+    model = load(run, clock, weights)
+    rows = run.scalars()
+    minutes = [row["minutes"] for row in rows if row["samples"] <= model.clock]
+    recipe = run.recipe.but(*overrides)
+    name = run.folder.resolve().name
+    return Candidate(
+        subject=Subject(name, "run", recipe.name, model.clock, minutes[-1] if minutes else None, which),
+        place=run.folder,
+        data=plain(recipe.data),
+        form=model.form,
+        codec=model.codec,
+        stream=lambda n, seed, labels: model.stream(n, seed=seed, labels=labels, truncation=truncation),
+        model=model,
+        labelled=model.conditional,
+        weights=weights,
+        truncation=truncation,
+        curves=curves(rows),
+    )
+
+
+def chosen_checkpoint(run: Run, wanted: str) -> tuple[int | None, str]:
+    """Clock of the checkpoint that `wanted` names (None: the newest), and what to call it.
+
+    Raises:
+        CardiganError: it is neither "best" nor "last" nor a number.
+    """
+    if wanted == "best":
+        best = run.best()
+        return (best, "best") if best is not None else (None, "last")
+    if wanted == "last":
+        return None, "last"
+    if wanted.isdecimal():
+        return int(wanted), "chosen"
+    raise CardiganError(f"--checkpoint: {wanted!r} is none; allowed: best, last, or a clock such as 200000")
+
+
+def curves(rows: list[dict[str, Any]]) -> tuple[Curve, ...]:
+    """The recorded scalars by name."""
+    names = sorted({name for row in rows for name in row} - {"samples", "minutes"})
+    return tuple(_curve(name, [row for row in rows if name in row]) for name in names)
+
+
+def _curve(name: str, rows: list[dict[str, Any]]) -> Curve:
+    clocks, minutes = (tuple(row[key] for row in rows) for key in ("samples", "minutes"))
+    return Curve(name, clocks, minutes, tuple(row[name] for row in rows))
+
+
+def _folder(name: str, against: str, overrides: Iterable[str], watch: Watch) -> Candidate:
+    """A source of pictures as candidate; the real ones are brought to its size and channels."""
+    every = {"kind": "pictures", "source": name, "test": 0.0, "validation": 0.0}
+    mine = build({"name": AUTO, "data": every, "game": {"kind": "gan", "networks": "mlp"}}).data.load("train", 0, watch)
+    assert isinstance(mine.codec.channels, int)  # type: ignore[attr-defined]
+    height, width = mine.form.shape[1:]
+    theirs = {"kind": "pictures", "source": against, "size": f"{height}x{width}", "channels": mine.form.shape[0]}
+    data = build({"name": AUTO, "data": theirs, "game": {"kind": "gan", "networks": "mlp"}}, *layers(overrides)).data
+    assert isinstance(data, Pictures)
+    if data.sides != (height, width) or data.channels != mine.form.shape[0]:
+        raise CardiganError(
+            f"data.size, data.channels: the pictures of {name} have {height}x{width} pixels and {mine.form.shape[0]} "
+            "channels; the real ones are brought to that"
+        )
+
+    def stream(count: int, seed: int, labels: Tensor | None) -> Iterator[Tensor]:
+        for start in range(0, count, 256):
+            yield mine.draw(start, min(256, count - start)).sample
+
+    place = Path(name).expanduser()
+    subject = Subject(place.resolve().name or name, "folder")
+    return Candidate(subject, place, data, Form(mine.form.shape, 0), mine.codec, stream, most=len(mine))
+
+
+def rounded(samples: Tensor, codec: Codec) -> Tensor:
+    """Pictures as their files will hold them: on the grid of 8 bits; everything else unchanged."""
+    if codec.kind != "pictures":
+        return samples
+    return (samples.float().nan_to_num(0.0) + 1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1)
+
+
+def to_bytes(samples: Tensor) -> Tensor:
+    """(N, C, H, W) in [-1, 1] -> uint8."""
+    return (samples + 1).mul(127.5).round().clamp(0, 255).to(torch.uint8)

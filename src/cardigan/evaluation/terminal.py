@@ -1,0 +1,34 @@
+"""An evaluation as lines of text."""
+
+from pathlib import Path
+
+from cardigan.evaluation.report.numbers import beside, interval_of, value_of
+from cardigan.evaluation.result import Evaluation
+
+HEAD = ("score", "value", "95% interval", "real samples", "trivial", "better")
+
+
+def lines(evaluation: Evaluation, folder: Path) -> list[str]:
+    """Summary in words, the table of scores, what it was measured with, and where the report is."""
+    rows = [HEAD]
+    for score in evaluation.scores:
+        bounds = (beside(score, score.floor), beside(score, score.ceiling))
+        rows.append((score.name, value_of(score), interval_of(score) or "–", *bounds, score.better))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    said = [*evaluation.summary, *evaluation.remarks]
+    return [*table, "", *said, "", *_protocol(evaluation), f"report: {folder / 'report.html'}"]
+
+
+def _protocol(evaluation: Evaluation) -> list[str]:
+    """What all scores share, in one line."""
+    if not evaluation.scores:
+        return []
+    one = evaluation.scores[0].protocol
+    facts = ", ".join(f"{name} {value}" for name, value in one.extractor_facts.items())
+    about = f" ({facts})" if facts else ""
+    which = "" if one.checkpoint is None else f", checkpoint {one.checkpoint:,} ({evaluation.subject.checkpoint})"
+    return [
+        f"against the {one.split} split of {one.reference} ({one.reference_count:,} samples; {one.generated_count:,} "
+        f"generated{which}); extractor {one.extractor} {one.extractor_hash}{about}"
+    ]

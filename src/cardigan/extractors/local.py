@@ -1,0 +1,157 @@
+"""The local extractor: a small network trained once on the real train split, kept in the cache.
+
+Judge is never trainer. The train split is cut into two halves by a hash of each sample's position: one trains the
+judge, from which scores come, the other the guide, which may be looked at while training (choice of the best
+checkpoint, perceptual terms, health). They differ in seed and data; the guide is measured on validation only.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cardigan.data import store
+from cardigan.data.base import Data, Dataset, Watch, silent
+from cardigan.errors import CardiganError
+from cardigan.extractors import fitting
+from cardigan.extractors.base import Extractor, Features
+from cardigan.extractors.network import FEATURES, build
+from cardigan.files import read_json, write_text
+from cardigan.randomness import derive_seed
+from cardigan.sample import Batch
+
+Role = Literal["judge", "guide"]
+VERSION = 1
+"""Of network and training: another one makes another extractor."""
+MOST = 100_000
+"""Samples seen in training, at most."""
+PASSES = 40
+"""Passes over its half of the data, at most."""
+FEWEST = 10
+"""Samples of each class, on average, below which labels are not learned from."""
+EMBEDDING = 64
+_WEIGHTS, _FACTS = "weights.safetensors", "facts.json"
+
+
+class Local(Extractor):
+    """A small network trained on the data at hand; its scores mean something on these data only."""
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], classes: tuple[str, ...]) -> None:
+        try:
+            content = (folder / _WEIGHTS).read_bytes()
+            self.facts = read_json(folder / _FACTS)
+            self.labelled = bool(self.facts["labelled"])
+            self.network = _network(shape, len(classes) if self.labelled else EMBEDDING, 0)
+            self.network.load_state_dict(load_file(folder / _WEIGHTS))
+        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+            raise CardiganError(f"{folder} is damaged ({error}); cardigan cache clear {folder.name}") from None
+        self.network.eval().requires_grad_(False)
+        self.name, self.digest = "local", hashlib.sha256(content).hexdigest()[:16]
+        self.resizing, self.dimension = "none", FEATURES
+        self.classes = classes if self.labelled else ()
+
+    def extract(self, samples: Tensor) -> Features:
+        """(N, *shape) as the data gives them -> features (N, 192) and, where classes are known, logits."""
+        features, outputs = self.network(samples.float())
+        return Features(features, outputs if self.labelled else None)
+
+    def maps(self, samples: Tensor) -> tuple[Tensor, ...]:
+        """Activations after every stage, differentiable: what a perceptual distance compares."""
+        found: list[Tensor] = []
+        for layer in self.network.trunk:  # type: ignore[union-attr]
+            samples = layer(samples)
+            if isinstance(layer, nn.ReLU):
+                found.append(samples)
+        return tuple(found)
+
+
+def local(data: Data, role: Role = "judge", watch: Watch = silent) -> Local:
+    """The local extractor of `data`: from the cache, or trained now (a minute or two, once).
+
+    Args:
+        role: "judge" gives scores, "guide" may steer training; neither has seen the other's samples.
+
+    Raises:
+        CardiganError: the data cannot be read, or the cache cannot be written.
+    """
+    data = plain(data)
+    train = data.load("train", derive_seed("extractor", role), watch)
+    key = store.hashed("local", VERSION, role, train.fingerprint, train.form)
+    about = {"source": f"{data.source} ({role})"}
+    folder = store.keep("extractors", key, lambda place: _make(place, data, train, role, watch), about)
+    return Local(folder, train.form.shape, class_names(train))
+
+
+def plain(data: Data) -> Data:
+    """The same data without augmentation: as they are, not mirrored."""
+    return data.model_copy(update={"flip": False}) if hasattr(data, "flip") else data
+
+
+def class_names(dataset: Dataset) -> tuple[str, ...]:
+    """Names of the classes, or their numbers."""
+    return dataset.codec.classes or tuple(map(str, range(dataset.form.classes)))
+
+
+@dataclass(frozen=True)
+class Half:
+    """The samples of `dataset` that belong to `role`, in batches of equal size."""
+
+    dataset: Dataset
+    role: Role
+
+    def draw(self, step: int) -> Batch:
+        """The batch of `step`: about every other sample of twice as many, cut or filled up to equal size."""
+        drawn = self.dataset.draw(step * 2 * fitting.BATCH, 2 * fitting.BATCH)
+        assert drawn.id is not None
+        mine = torch.nonzero(belongs(drawn.id, self.role))[:, 0]
+        if len(mine) == 0:
+            mine = torch.arange(len(drawn))
+        chosen = mine[torch.arange(fitting.BATCH) % len(mine)]
+        return Batch(drawn.sample[chosen], None if drawn.label is None else drawn.label[chosen])
+
+
+def belongs(ids: Tensor, role: Role) -> Tensor:
+    """(N,) bool: whether the samples at these positions are in the half of `role`; a hash, blind to order."""
+    mixed = (ids * 2_654_435_761) & 0xFFFFFFFF
+    return ((mixed >> 15) & 1).bool() == (role == "judge")
+
+
+def _make(place: Path, data: Data, train: Dataset, role: Role, watch: Watch) -> None:
+    classes, seed = train.form.classes, derive_seed("local", role, VERSION)
+    labelled = classes > 1 and len(train) // 2 >= FEWEST * classes
+    network = _network(train.form.shape, classes if labelled else EMBEDDING, seed)
+    seen = min(MOST, PASSES * len(train) // 2)
+    loss = fitting.classification if labelled else fitting.contrast
+    fitting.fit(network, Half(train, role).draw, loss, max(50, seen // fitting.BATCH), seed, watch)
+    held_out: Literal["test", "validation"] = "test" if role == "judge" else "validation"
+    facts = _measured(network, data.load(held_out), labelled)
+    facts |= {"trained on": f"half of the train split ({role})", "measured on": held_out, "labelled": labelled}
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, place / _WEIGHTS)
+    write_text(place / _FACTS, json.dumps(facts, indent=1))
+
+
+def _network(shape: tuple[int, ...], outputs: int, seed: int) -> nn.Module:
+    """Freshly initialised, without a trace in the global random numbers: training draws from them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(shape, outputs)
+
+
+def _measured(network: nn.Module, held_out: Dataset, labelled: bool) -> dict[str, Any]:
+    """How well the network does on samples that it has not seen."""
+    if labelled:
+        return {"accuracy": round(fitting.accuracy(network, _batches(held_out)), 4), "of": len(held_out)}
+    some = held_out.take(torch.arange(min(500, len(held_out)))).sample
+    return {"recognition": round(fitting.recognition(network, some), 4), "of": len(some)}
+
+
+def _batches(dataset: Dataset) -> Iterator[Batch]:
+    for start in range(0, len(dataset), 500):
+        yield dataset.take(torch.arange(start, min(start + 500, len(dataset))))
