@@ -8,11 +8,11 @@ on them with nothing added, with classical augmentation, with generated samples,
 measured on the real test split.
 
 Chosen beforehand, on 2,000 samples of the validation split, with training samples of a seed that is not used again: the
-number of steps that is best for the arms without a generator, for all arms alike; then, for each arm with one, the
-share of generated samples in a batch and the checkpoint (half of the generator's minutes, or all). Recipes and minutes
-were chosen without looking at any score. Test samples are looked at once, at the end.
+number of steps that is best for the arms without a generator, for all arms alike; then, on generated samples without
+classical augmentation, their share in a batch, and the checkpoint (half of the generator's minutes, or all). Recipes
+and minutes were chosen without looking at any score. Test samples are looked at once, at the end.
 
-Resumable: what is finished is not done again. All of it takes about 25 minutes on two cores. Figures go to
+Resumable: what is finished is not done again. All of it takes about 25 minutes on two idle cores. Figures go to
 docs/results/augmentation.json.
 """
 
@@ -22,9 +22,9 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,9 @@ import numpy as np
 import torch
 
 import cardigan
+from cardigan.data.base import Dataset
 from cardigan.data.pictures import Pictures
+from cardigan.data.sources.source import Split
 from cardigan.evaluation.classifier import few, first
 from cardigan.evaluation.subject import rounded, to_bytes
 from cardigan.evaluation.usefulness import ARMS, Interval, arm_accuracy
@@ -99,7 +101,7 @@ class Effort:
     tested: int
 
 
-FULL = Effort(SEEDS, 1.5, (100, 200), (0.25, 0.5), 10_000)
+FULL = Effort(SEEDS, 1.25, (100, 200), (0.25, 0.5), 10_000)
 QUICK = Effort((0,), 0.1, (2, 4), (0.5,), 200)
 
 
@@ -136,12 +138,11 @@ def main() -> None:
 def study(name: str, effort: Effort, folder: Path) -> dict[str, Any]:
     """Everything about one data set, as JSON values."""
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = kept(folder / "chosen.json", partial(tuned, name, effort, folder))
-    choices = {arm: Choice(**each) for arm, each in chosen.items()}
+    choice = Choice(**kept(folder / "chosen.json", partial(tuned, name, effort, folder)))
     values: dict[str, list[float]] = {arm: [] for arm in ARMS}
     for seed, arm in product(effort.seeds, ARMS):
         path = folder / f"{arm.replace(' ', '-')}-{seed}.json"
-        found = kept(path, partial(tested, name, arm, seed, choices[arm], effort, folder))
+        found = kept(path, partial(tested, name, arm, seed, choice, effort, folder))
         values[arm].append(found["accuracy"])
     intervals = {arm: Interval(tuple(each)) for arm, each in values.items()}
     return {
@@ -149,7 +150,7 @@ def study(name: str, effort: Effort, folder: Path) -> dict[str, Any]:
         "test_count": effort.tested,
         "accuracy": {arm: each.plain() for arm, each in intervals.items()},
         "against": {other: differences(intervals, other) for other in ("none", "classical")},
-        "chosen": {arm: asdict(each) for arm, each in choices.items()},
+        "chosen": asdict(choice),
         "generator": {
             "minutes": effort.minutes,
             "recipe": SUBJECTS[name].recipe,
@@ -165,23 +166,23 @@ def differences(intervals: dict[str, Interval], other: str) -> dict[str, Any]:
 
 
 def tuned(name: str, effort: Effort, folder: Path) -> dict[str, Any]:
-    """The choice of every arm that is best on validation samples: first the common steps, then what is its own."""
-    validation = first(pictures(name).load("validation"), min(TUNED_ON, effort.tested))
+    """What is best on validation samples, one question after another."""
+    validation = first(split(name, "validation"), min(TUNED_ON, effort.tested))
 
+    @cache
     def score(arm: str, choice: Choice) -> float:
         accuracy = trial(name, arm, TUNING_SEED, choice, validation, effort, folder)
         print(f"{name}, {arm}, validation: {choice} {accuracy:.3f}", flush=True)
         return accuracy
 
-    plain, generating = ARMS[:2], ARMS[2:]
-    steps = max(effort.steps, key=lambda each: sum(score(arm, Choice(each)) for arm in plain))
-    own = [Choice(steps, share, at) for share, at in product(effort.shares, (0, 1))]
-    found = {arm: max(own, key=partial(score, arm)) for arm in generating}
-    return {arm: asdict(found.get(arm, Choice(steps))) for arm in ARMS}
+    steps = max(effort.steps, key=lambda each: sum(score(arm, Choice(each)) for arm in ("none", "classical")))
+    shared = max((Choice(steps, share) for share in effort.shares), key=partial(score, "generated"))
+    earlier = replace(shared, checkpoint=0)
+    return asdict(max(earlier, shared, key=partial(score, "generated")))
 
 
 def tested(name: str, arm: str, seed: int, choice: Choice, effort: Effort, folder: Path) -> dict[str, Any]:
-    test = first(pictures(name).load("test"), effort.tested)
+    test = first(split(name, "test"), effort.tested)
     accuracy = trial(name, arm, seed, choice, test, effort, folder)
     print(f"{name}, {arm}, seed {seed}: {accuracy:.3f}", flush=True)
     return {"accuracy": accuracy, "seed": seed, "arm": arm, **asdict(choice)}
@@ -189,18 +190,23 @@ def tested(name: str, arm: str, seed: int, choice: Choice, effort: Effort, folde
 
 def trial(name: str, arm: str, seed: int, choice: Choice, judged: Batch, effort: Effort, folder: Path) -> float:
     """Accuracy on `judged` of a classifier that learns from the 200 samples of `seed` and what the arm adds."""
-    train = pictures(name).load("train")
-    real = few(train, PER_CLASS, seed)
+    form, real = split(name, "train").form, real_few(name, seed)
     generated = None
     if "generated" in arm:
         generated = made(trained(name, real, seed, effort, folder), choice.checkpoint, seed)
     torch.set_num_threads(2)
     flips = SUBJECTS[name].flips
-    return arm_accuracy(arm, real, generated, train.form, judged, choice.steps, seed, flips=flips, share=choice.share)
+    return arm_accuracy(arm, real, generated, form, judged, choice.steps, seed, flips=flips, share=choice.share)
 
 
-def pictures(name: str) -> Pictures:
-    return Pictures(source=name)
+@cache
+def split(name: str, which: Split) -> Dataset:
+    return Pictures(source=name).load(which)
+
+
+@cache
+def real_few(name: str, seed: int) -> Batch:
+    return few(split(name, "train"), PER_CLASS, seed)
 
 
 def trained(name: str, real: Batch, seed: int, effort: Effort, folder: Path) -> cardigan.Run:

@@ -190,6 +190,43 @@ def compare(
 
 
 @app.command()
+def audit(
+    subject: Annotated[str, typer.Argument(metavar="RUN|FOLDER", help="A run, or pictures (with --against SOURCE).")],
+    overrides: Overrides = None,
+    attribute: Annotated[
+        str, typer.Option(metavar="label|CSV", help="The data's labels, or a table of an attribute by file name.")
+    ] = "label",
+    against: Annotated[str | None, typer.Option(metavar="SOURCE", help="The real pictures, for a folder.")] = None,
+    samples: Annotated[int | None, typer.Option(min=2, metavar="N", help="Generated samples [5000].")] = None,
+    checkpoint: Annotated[str, typer.Option(metavar="best|last|SAMPLES", help="Which checkpoint.")] = "best",
+    seed: Annotated[int, typer.Option(help="Of the generated samples.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the report [the run's folder].")] = None,
+    trust: Trust = None,
+) -> None:
+    """Find groups that a run generates too often, too rarely or too badly."""
+    from rich.console import Console
+
+    from cardigan.evaluation.auditing import audit_subject
+    from cardigan.training.progress import Reading
+
+    with _trusting(trust), Reading(Console(stderr=True)) as reading:
+        found, folder = audit_subject(
+            subject,
+            attribute,
+            against=against,
+            overrides=overrides or (),
+            samples=samples,
+            checkpoint=checkpoint,
+            seed=seed,
+            out=out,
+            watch=reading.watch,
+        )
+    for line in found.lines():
+        typer.echo(line)
+    typer.echo(f"report: {folder / 'audit.html'}")
+
+
+@app.command()
 def recipes(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this one in full, as YAML.")] = None,
 ) -> None:

@@ -136,7 +136,7 @@ def test_two_of_mnists_digits_skewed_80_to_20():
     data = Pictures(source="mnist", classes=("3", "8"))
     train, validation, test = (data.load(split) for split in ("train", "validation", "test"))
     for share, biased in ((0.8, True), (0.5, False)):
-        found = audit(resampled(validation, share, 1000), train, test, attribute="digit", steps=40)
+        found = audit(resampled(validation, share, 1000), train, test, attribute="digit", steps=25)
         three = found.groups[0]
         assert three.low <= share <= three.high
         assert found.biased is biased

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 NAMES = ("local", "inception", "dinov2", "clip", "raw")
 """Extractors known by name."""
 FILES = (".onnx", ".pt2")
-"""Endings of a user's own."""
+"""Endings of a user's own; the second is answered by why it is not loaded."""
 
 
 def open_extractor(name: str, data: "Data", form: "Form", watch: "Watch") -> "Extractor":

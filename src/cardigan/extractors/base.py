@@ -54,7 +54,9 @@ class Extractor(ABC):
 
     @torch.no_grad()
     def __call__(self, samples: Tensor) -> Features:
-        """The same without gradients, a chunk at a time, so that memory is bounded by the chunk."""
-        looked = [self.extract(chunk) for chunk in samples.split(CHUNK)]
+        """The same on the CPU without gradients, in full precision, a chunk at a time: memory is bounded by the chunk."""
+        with torch.autocast(samples.device.type, enabled=False):
+            looked = [self.extract(chunk) for chunk in samples.split(CHUNK)]
         logits = [each.logits for each in looked if each.logits is not None]
-        return Features(torch.cat([each.values for each in looked]), torch.cat(logits) if logits else None)
+        values = torch.cat([each.values for each in looked]).cpu()
+        return Features(values, torch.cat(logits).cpu() if logits else None)

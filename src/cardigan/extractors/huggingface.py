@@ -180,7 +180,7 @@ def _load(found: Found, network: Any) -> nn.Module:
         raise CardiganError(f"{found.folder} cannot be loaded: {error}") from None
     if wrong := [*told["missing_keys"], *told["mismatched_keys"]]:
         raise CardiganError(f"{found.folder / TENSORS} lacks {len(wrong)} tensors of the network, such as {wrong[0]}")
-    return loaded  # type: ignore[no-any-return]
+    return loaded
 
 
 @contextmanager

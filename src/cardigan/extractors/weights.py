@@ -110,7 +110,8 @@ def read(path: Path) -> dict[str, Tensor]:
     try:
         content = _read(path)
     except Exception as error:  # damaged files fail in many ways, all of them the file's fault
-        raise CardiganError(f"{path} is no file of weights: {str(error).partition(chr(10))[0]}") from None
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CardiganError(f"{path} is no file of weights: {reason}") from None
     if not isinstance(content, dict) or not all(isinstance(each, Tensor) for each in content.values()):
         raise CardiganError(f"{path} is no file of weights: it should hold tensors by name and nothing else")
     return content

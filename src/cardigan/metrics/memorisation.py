@@ -1,17 +1,22 @@
 """Whether a generator replays its train samples.
 
-For every generated sample, how much nearer the nearest train sample is than the next ones are:
+A copy is much nearer to one train sample than to the others around it. Of every generated sample g with nearest train
+samples t1, t2 ... tk, k = 10, two numbers tell that, and both must:
 
-    ratio = |g - t1| / mean(|g - t2|, ..., |g - tk|)        t1, t2 ... its nearest train samples, k = 10
+    ratio  = |g - t1| / mean(|g - t2|, ..., |g - tk|)
+    chance = ratio^m        1/m = mean over j of log(|g - tk| / |g - tj|), 1 < j < k
 
-0 for a copy, near 1 for a sample that belongs to nobody in particular. (Carlini et al. 2023, "Extracting training data
-from diffusion models", section 4.2, divide in the same way.) Dividing by the sample's own next neighbours takes the local
-density out, and keeps blurred averages apart, which are near to many train samples and copies of none.
+The ratio takes the local density out, and keeps blurred averages apart, which are near to many train samples and copies
+of none (Carlini et al. 2023, "Extracting training data from diffusion models", divide likewise). In m dimensions the
+share of space within a ratio r is r^m, with m the local dimension by Levina & Bickel 2004, "Maximum likelihood estimation
+of intrinsic dimension". Each alone goes wrong where a generator makes one kind only: by the ratio, 2,512 held-out ones of
+MNIST, which have few dimensions and so small ratios, are copies with p = 6e-14.
 
-Held-out real samples tell how small the ratio gets by chance: the threshold is the smallest 1% of theirs. The share of
-generated samples below it should then be 1% too, and is compared exactly. This is the tail of the rank test of Meehan et
-al. 2020, "A non-parametric test to detect data-copying in generative models": theirs compares whole distributions, where
-5% of replays drown in the rest (measured: of 1,000 samples with 50 copies, it gives z = -1.6; the tail p = 1e-12).
+What is small is told by held-out real samples. Generated and held-out samples are put in one order; as many generated
+ones should be among the first as the held-out ones there, the first 1% of them, let expect, and that is compared exactly.
+It is the tail of the rank test of Meehan et al. 2020, "A non-parametric test to detect data-copying in generative
+models". Theirs compares whole distributions of distances, where 5% of copies drown in the rest: measured with 50 copies
+among 1,000 samples of 32 numbers, z = -1.8 in the median of 40 trials, where the tail gives p = 1e-10.
 """
 
 from dataclasses import dataclass
@@ -26,9 +31,10 @@ from cardigan.metrics.features import checked, same_dimension
 NEIGHBOURS = 10
 """Train samples that a sample is compared with: the nearest, and the others around it."""
 TAIL = 0.01
-"""Share of the held-out samples that are nearer to a train sample than the threshold."""
+"""Share of the held-out samples that tell what is suspicious: the first of them."""
 LEVEL = 0.001
 """Probability of a false alarm of `flagged`."""
+_TINY = torch.finfo(torch.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,11 @@ class Memorisation:
     """How many of N generated samples are copies of train samples.
 
     Attributes:
-        share: of the generated samples with a ratio no greater than the threshold, 0..1.
-        expected: of the held-out real samples, 0..1.
+        share: of the generated samples that are as suspicious as the first 1% of held-out samples, 0..1.
+        expected: of the held-out real samples, 0..1: 1%, or more where some are equally suspicious.
         p_value: probability of such a share, or a greater one, from a generator that is no nearer to its train samples
             than held-out real samples are.
-        threshold: ratio.
+        ranks: (N,) places in the order of generated and held-out samples; 0: the most suspicious.
         ratios: (N,) float64, distance to the nearest train sample over that to the next ones; 0: a copy.
         indices: (N,) the nearest train sample of each.
         distances: (N,) float64, to it.
@@ -49,7 +55,7 @@ class Memorisation:
     share: float
     expected: float
     p_value: float
-    threshold: float
+    ranks: Tensor
     ratios: Tensor
     indices: Tensor
     distances: Tensor
@@ -66,7 +72,7 @@ class Memorisation:
 
     def pairs(self, count: int = 16) -> list[tuple[int, int]]:
         """Generated and train sample, the most suspicious pairs first."""
-        order = self.ratios.argsort(stable=True)[:count].tolist()
+        order = self.ranks.argsort(stable=True)[:count].tolist()
         return [(each, int(self.indices[each])) for each in order]
 
 
@@ -75,7 +81,8 @@ def memorisation(
 ) -> Memorisation:
     """Compare generated with held-out real samples by how near they come to train samples; features or pixels.
 
-    With 1,000 generated and held-out samples, 5% of copies are found without fail; with 200 of each, mostly.
+    Measured with 5% of copies: of 1,000 generated and 1,000 held-out samples, flagged in 120 of 120 trials; with 200
+    of each p is about 0.003, and one trial in four is flagged.
 
     Args:
         generated: (N, ...).
@@ -91,22 +98,32 @@ def memorisation(
     train = checked(train, "train samples", least=3)
     same_dimension(generated, train)
     same_dimension(held_out, train)
-    if neighbours < 2:
-        raise CardiganError(f"memorisation: {neighbours} neighbours; allowed: at least 2")
+    if neighbours < 3:
+        raise CardiganError(f"memorisation: {neighbours} neighbours; allowed: at least 3")
     k = min(neighbours, len(train))
-    ratios, indices, distances = _ratios(generated, train, k, chunk)
-    honest = _ratios(held_out, train, k, chunk)[0]
+    apart, places = nearest(generated, train, k, chunk)
+    pooled = torch.cat([apart, nearest(held_out, train, k, chunk)[0]])
+    ratios = pooled[:, 0] / pooled[:, 1:].mean(1).clamp_min(_TINY)
+    ranks = torch.maximum(_ranks(ratios), _ranks(ratios ** _dimension(pooled)))
+    mine, honest = ranks[: len(apart)], ranks[len(apart) :]
     threshold = honest.kthvalue(max(1, round(TAIL * len(honest)))).values
-    few, many = int((honest <= threshold).sum()), int((ratios <= threshold).sum())
-    p_value = _tail(many, len(ratios), few, len(honest))
-    return Memorisation(many / len(ratios), few / len(honest), p_value, float(threshold), ratios, indices, distances)
+    few, many = int((honest <= threshold).sum()), int((mine <= threshold).sum())
+    p_value = _tail(many, len(mine), few, len(honest))
+    share, expected = many / len(mine), few / len(honest)
+    return Memorisation(share, expected, p_value, mine, ratios[: len(apart)], places[:, 0], apart[:, 0])
 
 
-def _ratios(samples: Tensor, train: Tensor, k: int, chunk: int) -> tuple[Tensor, Tensor, Tensor]:
-    distances, indices = nearest(samples, train, k, chunk)
-    around = distances[:, 1:].mean(1)
-    ratios = torch.where(around > 0, distances[:, 0] / around, 1.0)  # all k are the same: it says nothing
-    return ratios, indices[:, 0], distances[:, 0]
+def _dimension(apart: Tensor) -> Tensor:
+    """Local dimension (N,) by the distances (N, k) to the neighbours but the nearest, which may be a copy."""
+    furthest = apart[:, -1:].clamp_min(_TINY)
+    # Train samples that are there twice would make it look as if there were no dimension at all.
+    steps = (apart[:, 1:-1] / furthest).clamp_min(1e-3).log().mean(1).neg()
+    return steps.clamp_min(1e-3).reciprocal()
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """How many values are smaller, of each (N,)."""
+    return torch.searchsorted(values.sort().values, values)
 
 
 def _tail(many: int, count: int, few: int, held_out: int) -> float:

@@ -1,0 +1,93 @@
+"""`cardigan audit`: who is over- and who is under-represented among what a run generates."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from cardigan.data.base import Data, Watch, silent
+from cardigan.data.pictures import Pictures
+from cardigan.data.sources import absolute
+from cardigan.data.workers import usable_cores
+from cardigan.errors import CardiganError
+from cardigan.evaluation.audit import Audit, audit
+from cardigan.evaluation.evaluate import FOLDER, THREADS
+from cardigan.evaluation.report.audited import write_audit
+from cardigan.evaluation.subject import Candidate, candidate, rounded
+from cardigan.extractors import open_extractor
+from cardigan.files import writable, write_text
+from cardigan.randomness import derive_seed
+
+LABEL = "label"
+"""The attribute that the data themselves carry."""
+SAMPLES = 5_000
+
+
+def audit_subject(
+    subject: str,
+    attribute: str = LABEL,
+    *,
+    against: str | None = None,
+    overrides: Iterable[str] = (),
+    samples: int | None = None,
+    checkpoint: str = "best",
+    seed: int = 0,
+    out: str | Path | None = None,
+    watch: Watch = silent,
+) -> tuple[Audit, Path]:
+    """Audit a run, or a folder of pictures against a source; writes audit.json and audit.html.
+
+    Args:
+        attribute: "label": the labels of the data; or a CSV file that gives an attribute by file name.
+        samples: generated samples, 5,000 if nothing else is asked for.
+        out: folder of the two files; by default the run's, or evaluations/NAME.
+
+    Returns:
+        What was found, and the folder of the two files.
+
+    Raises:
+        CardiganError: data without labels, a table that does not fit, a classifier no better than chance.
+    """
+    torch.set_num_threads(min(usable_cores(), THREADS))
+    who = candidate(subject, against, overrides, checkpoint=checkpoint, watch=watch)
+    data = _labelled(who.data, attribute)
+    train = data.load("train", 0, watch)
+    count = min(samples or SAMPLES, who.most or samples or SAMPLES)
+    found = audit(
+        _generated(who, count, seed, watch),
+        train,
+        data.load("test", 0, watch),
+        extractor=open_extractor("local" if len(who.form.shape) == 3 else "raw", who.data, who.form, watch),
+        attribute=attribute if attribute == LABEL else Path(attribute).stem,
+        seed=seed,
+        watch=watch,
+    )
+    folder = Path(out) if out is not None else who.place if who.model else FOLDER / who.subject.name
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "audit.json", json.dumps({"subject": vars(who.subject), **found.plain()}, indent=1))
+        write_audit(found, who.subject, folder / "audit.html")
+    return found, folder
+
+
+def _labelled(data: Data, attribute: str) -> Data:
+    if attribute == LABEL:
+        return data
+    if not isinstance(data, Pictures):
+        raise CardiganError(f"--attribute: a table by file name needs data of pictures; allowed here: {LABEL}")
+    if not Path(attribute).is_file():
+        raise CardiganError(
+            f"--attribute: {attribute} is no file; allowed: {LABEL}, or a CSV with an attribute by file name"
+        )
+    return data.model_copy(update={"labels": absolute(attribute)})
+
+
+def _generated(who: Candidate, count: int, seed: int, watch: Watch) -> torch.Tensor:
+    """As the generator is meant to be used: labels, where it takes them, as often as in its train split."""
+    labels = None
+    if who.labelled:
+        train = who.data.load("train", 0, watch)
+        labels = train.draw(0, count).label
+    made = [rounded(batch, who.codec) for batch in who.stream(count, derive_seed("audit", seed), labels)]
+    return torch.cat(made)
