@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cardigan.data.picture_codec import PictureCodec
 from cardigan.evaluation.protocol import Protocol, Score
-from cardigan.evaluation.report import summarise
+from cardigan.evaluation.report.words import summarise
 from cardigan.evaluation.result import ClassShare, Curve, Evaluation, Exhibit, Subject
 
 PROTOCOL = Protocol(

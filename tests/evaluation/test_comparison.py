@@ -11,7 +11,7 @@ from invented_evaluations import curves, exhibits, saved, score
 from cardigan.errors import CardiganError
 from cardigan.evaluation.comparison import Comparison, compare
 from cardigan.evaluation.protocol import MUST_AGREE
-from cardigan.evaluation.report import write_comparison
+from cardigan.evaluation.report.compared import write_comparison
 from cardigan.evaluation.result import Evaluation, Subject
 
 

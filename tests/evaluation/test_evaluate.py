@@ -58,7 +58,12 @@ def test_a_run_is_judged_with_everything_that_determines_it(run: Run) -> None:
     assert fd.low < fd.value < fd.high
     assert fd.floor < fd.value < fd.ceiling * 3
     protocol = fd.protocol
-    assert (protocol.split, protocol.generated_count, protocol.weights, protocol.checkpoint) == ("test", 300, "average", 3200)
+    assert (protocol.split, protocol.generated_count, protocol.weights, protocol.checkpoint) == (
+        "test",
+        300,
+        "average",
+        3200,
+    )
     assert protocol.reference_count == len(Pictures(source="digits", size=8).load("test"))
     assert 0 < protocol.extractor_facts["accuracy"] <= 1
     assert protocol.extractor_hash

@@ -10,11 +10,10 @@ from invented_evaluations import NUMBERS, PROTOCOL, classes, evaluation, score, 
 
 from cardigan.errors import CardiganError
 from cardigan.evaluation.protocol import Protocol
-from cardigan.evaluation.report import write_report
 from cardigan.evaluation.report.figures import POINTS, Line, line_chart
 from cardigan.evaluation.report.glossary import GLOSSARY
 from cardigan.evaluation.report.numbers import beside, bound, compact, percent, rounded, with_interval
-from cardigan.evaluation.report.page import duration, page
+from cardigan.evaluation.report.page import duration, page, write_report
 from cardigan.evaluation.report.scale import position_of, scale_of
 from cardigan.evaluation.result import ClassShare, Curve, Evaluation, Exhibit, Subject
 

@@ -14,7 +14,8 @@ from invented_evaluations import classes, curves, evaluation, exhibits, saved, s
 from PIL import Image
 
 from cardigan.evaluation.comparison import compare
-from cardigan.evaluation.report import write_comparison, write_report
+from cardigan.evaluation.report.compared import write_comparison
+from cardigan.evaluation.report.page import write_report
 from cardigan.evaluation.result import ClassShare, Exhibit
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")

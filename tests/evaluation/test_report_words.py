@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from invented_evaluations import classes, evaluation, score, scores
 
-from cardigan.evaluation.report import summarise
+from cardigan.evaluation.report.words import summarise
 from cardigan.evaluation.result import ClassShare
 
 NOTHING: dict[str, Any] = {"low": None, "high": None, "floor": None, "ceiling": None}

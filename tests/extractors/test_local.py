@@ -94,7 +94,7 @@ def test_a_damaged_entry_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     local.local(DIGITS)
     weights = next(tmp_path.glob("extractors/*/weights.safetensors"))
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(CardiganError, match="is damaged.*cardigan cache clear"):
+    with pytest.raises(CardiganError, match=r"is damaged.*cardigan cache clear"):
         local.local(DIGITS)
 
 

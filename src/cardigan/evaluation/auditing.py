@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,6 +23,9 @@ from cardigan.randomness import derive_seed
 LABEL = "label"
 """The attribute that the data themselves carry."""
 SAMPLES = 5_000
+ASKED = (
+    "the generator was asked for labels as often as they occur in its train split: shares of labels only show obedience"
+)
 
 
 def audit_subject(
@@ -63,6 +67,8 @@ def audit_subject(
         seed=seed,
         watch=watch,
     )
+    if who.labelled:
+        found = replace(found, remarks=(*found.remarks, ASKED))
     folder = Path(out) if out is not None else who.place if who.model else FOLDER / who.subject.name
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from cardigan.errors import CardiganError
 from cardigan.evaluation.comparison import Comparison
 from cardigan.evaluation.comparison import compare as ranked
 from cardigan.evaluation.evaluate import JSON
-from cardigan.evaluation.report import write_comparison
+from cardigan.evaluation.report.compared import write_comparison
 from cardigan.evaluation.result import Curve
 from cardigan.evaluation.subject import curves
 from cardigan.files import read_json, writable, write_text

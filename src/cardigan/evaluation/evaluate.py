@@ -22,7 +22,8 @@ from cardigan.evaluation.names import score_name
 from cardigan.evaluation.paths import measured_paths
 from cardigan.evaluation.protocol import Protocol, Score
 from cardigan.evaluation.real import Real, look_at_real
-from cardigan.evaluation.report import summarise, write_report
+from cardigan.evaluation.report.page import write_report
+from cardigan.evaluation.report.words import summarise
 from cardigan.evaluation.result import Evaluation
 from cardigan.evaluation.subject import Candidate, candidate, rounded
 from cardigan.evaluation.usefulness import Usefulness, classification_accuracy_score

@@ -8,7 +8,7 @@ from cardigan.generate import Model, slerp
 from cardigan.metrics.path_length import PathLength, path_length
 from cardigan.randomness import Random
 
-PATHS = 2_000
+PATHS = 5_000
 
 
 def measured_paths(model: Model, extractor: Extractor, seed: int) -> PathLength:

@@ -54,7 +54,7 @@ class Extractor(ABC):
 
     @torch.no_grad()
     def __call__(self, samples: Tensor) -> Features:
-        """The same on the CPU without gradients, in full precision, a chunk at a time: memory is bounded by the chunk."""
+        """The same on the CPU, without gradients, in full precision, in chunks that bound the memory."""
         with torch.autocast(samples.device.type, enabled=False):
             looked = [self.extract(chunk) for chunk in samples.split(CHUNK)]
         logits = [each.logits for each in looked if each.logits is not None]

@@ -1,5 +1,7 @@
 """The Inception score: samples that are clearly something, and not always the same thing."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -31,5 +33,5 @@ def inception_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
 
 def _score(logits: Tensor) -> Tensor:
     logs = logits.log_softmax(1)
-    marginal = logs.logsumexp(0) - torch.tensor(len(logs)).log()  # log p(y), finite however certain the classifier is
+    marginal = logs.logsumexp(0) - math.log(len(logs))  # log p(y), finite however certain the classifier is
     return (logs.exp() * (logs - marginal)).sum(1).mean().exp()

@@ -8,15 +8,15 @@ samples t1, t2 ... tk, k = 10, two numbers tell that, and both must:
 
 The ratio takes the local density out, and keeps blurred averages apart, which are near to many train samples and copies
 of none (Carlini et al. 2023, "Extracting training data from diffusion models", divide likewise). In m dimensions the
-share of space within a ratio r is r^m, with m the local dimension by Levina & Bickel 2004, "Maximum likelihood estimation
-of intrinsic dimension". Each alone goes wrong where a generator makes one kind only: by the ratio, 2,512 held-out ones of
-MNIST, which have few dimensions and so small ratios, are copies with p = 6e-14.
+share of space within a ratio r is r^m; m is the local dimension by Levina & Bickel 2004, "Maximum likelihood estimation
+of intrinsic dimension". Each alone goes wrong where a generator makes one kind only: 2,512 held-out ones of MNIST,
+which have few dimensions and so small ratios, are copies with p = 6e-14 by the ratio alone, and 0.004 by both.
 
-What is small is told by held-out real samples. Generated and held-out samples are put in one order; as many generated
-ones should be among the first as the held-out ones there, the first 1% of them, let expect, and that is compared exactly.
-It is the tail of the rank test of Meehan et al. 2020, "A non-parametric test to detect data-copying in generative
-models". Theirs compares whole distributions of distances, where 5% of copies drown in the rest: measured with 50 copies
-among 1,000 samples of 32 numbers, z = -1.8 in the median of 40 trials, where the tail gives p = 1e-10.
+What is small is told by held-out real samples. Generated and held-out samples are put in one order; the first 1% of the
+held-out ones let expect how many generated ones are among them, and that is compared exactly. It is the tail of the
+rank test of Meehan et al. 2020, "A non-parametric test to detect data-copying in generative models". Theirs compares
+whole distributions of distances, where 5% of copies drown in the rest: measured with 50 copies among 1,000 samples of
+32 numbers, z = -1.8 in the median of 40 trials, where the tail gives p = 6e-11.
 """
 
 from dataclasses import dataclass

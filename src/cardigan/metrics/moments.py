@@ -32,6 +32,7 @@ class Moments:
         self._sums = torch.zeros(groups, dimension, dtype=torch.float64)
         self._products = torch.zeros(groups, dimension, dimension, dtype=torch.float64)  # the lower triangles
         self._waiting: list[Tensor] = []
+        self._settled = 0
 
     def add(self, features: Tensor) -> None:
         """Take in (N, D) more features.
@@ -47,7 +48,7 @@ class Moments:
         for chunk in features.split(BLOCK * self.groups):
             self._waiting.append(chunk.double() - self._shift)
             self.count += len(chunk)
-            if sum(map(len, self._waiting)) >= BLOCK * self.groups:
+            if self.count - self._settled >= BLOCK * self.groups:
                 self._settle()
 
     @property
@@ -85,12 +86,12 @@ class Moments:
         if not self._waiting:
             return
         rows, self._waiting = torch.cat(self._waiting), []
-        start = self.count - len(rows)
         for group in range(self.groups):
-            mine = rows[(group - start) % self.groups :: self.groups].contiguous()
+            mine = rows[(group - self._settled) % self.groups :: self.groups].contiguous()
             self._counts[group] += len(mine)
             self._sums[group] += mine.sum(0)
             _add_product(self._products[group], mine)
+        self._settled = self.count
 
     @staticmethod
     def _enough(count: int, least: int) -> int:

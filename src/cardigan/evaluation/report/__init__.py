@@ -6,9 +6,3 @@ markup, style.css  HTML that escapes by default; its looks, light, dark, narrow 
 figures, tables    inline SVG; tables that become lists on a narrow screen
 page, compared     the report of one evaluation; the comparison of several
 """
-
-from cardigan.evaluation.report.compared import write_comparison
-from cardigan.evaluation.report.page import write_report
-from cardigan.evaluation.report.words import summarise
-
-__all__ = ["summarise", "write_comparison", "write_report"]

@@ -12,12 +12,12 @@ from cardigan.evaluation.result import ClassShare, Subject
 from cardigan.files import writable, write_text
 
 _SHARES = (
-    "The bar is the share among generated samples, corrected for the mistakes of the classifier that counted them; the thin "
-    "line its 95% interval; the upright line the share among real samples, by their own labels."
+    "The bar is the share among generated samples, corrected for the mistakes of the classifier that counted them; the "
+    "thin line its 95% interval; the upright line the share among real samples, by their own labels."
 )
 _QUALITY = (
     "Precision: share of a group's generated samples that lie among its real ones. Recall: share of its real ones that "
-    "lie among the generated. In brackets what as many unseen real samples reach. A group that is drawn worse than others shows."
+    "lie among the generated. In brackets what as many unseen real samples reach. A group that is drawn worse shows."
 )
 
 
