@@ -3,9 +3,9 @@
     python benchmarks/frechet.py [FOLDER] [--rounds 3] [--samples 50000] [--features 2048]
 
 Makes, in FOLDER (default: build/frechet-benchmark), two arrays of features with a spectrum that falls off as that of
-pooled activations does; then measures, in rounds and each in a fresh process with two threads: ours; what pytorch-fid does
-(numpy's mean and covariance, scipy's sqrtm); torchmetrics. From features to moments and from moments to the number are
-timed apart. Rounds are kept in FOLDER: what was interrupted goes on where it was. About 10 minutes; writes
+pooled activations does; then measures, in rounds and each in a fresh process with two threads: ours; what pytorch-fid
+does (numpy's mean and covariance, scipy's sqrtm); torchmetrics. From features to moments and from moments to the number
+are timed apart. Rounds are kept in FOLDER: what was interrupted goes on where it was. About 10 minutes; writes
 docs/results/frechet.json.
 """
 

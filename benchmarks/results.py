@@ -3,7 +3,7 @@
     CARDIGAN_DATA=... python benchmarks/results.py [NAME ...] [--folder runs/results]
 
 Resumable: what is finished is not trained again, what was interrupted goes on. All of it takes about two hours on two
-cores. Figures go to docs/results/*.json, small sample grids to docs/results/*.png; scores come from `cardigan evaluate`.
+cores. Figures go to docs/results/*.json, sample grids to docs/results/*.png; scores come from `cardigan evaluate`.
 """
 
 import argparse
@@ -179,8 +179,8 @@ def write_tables() -> None:
 
 def picture_table(seen: dict[str, str]) -> str:
     rows = [
-        "| recipe | samples seen | minutes | local-FD (95%) | precision | recall | coverage | rarest class (95%) | label obeyed "
-        "| grid |",
+        "| recipe | samples seen | minutes | local-FD (95%) | precision | recall | coverage | rarest class (95%) "
+        "| label obeyed | grid |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     notes = []
@@ -194,8 +194,7 @@ def picture_table(seen: dict[str, str]) -> str:
     for source, example in (("MNIST", "mnist-dcgan"), ("CIFAR-10", "cifar10-resnet")):
         if figures := recorded(example):
             found = figures["evaluation"]
-            facts = found["scores"][0]["protocol"].get("extractor_facts") or found["protocol"].get("extractor_facts", {})
-            judged = f"judge's accuracy on test {facts['accuracy']:.1%}"
+            judged = f"judge's accuracy on test {score_of(found, 'fd')['protocol']['extractor_facts']['accuracy']:.1%}"
             for what, which in (("real train pictures (floor)", "floor"), ("independent pixels (baseline)", "ceiling")):
                 rows.append(f"| *{source}: {what}* | | | {' | '.join(score_cells(found, which))} | | | {judged} |")
     return "\n".join([*rows, "", *notes, ""])

@@ -145,8 +145,8 @@ def _judged(
 ) -> Evaluation:
     trivial = independent_pixels(real.train.samples, scene.generated.count, scene.seed)
     ceiling = look("independent pixels", (rounded(batch, who.codec) for batch in trivial), eye)
-    bounds = [scene.with_generated(view) for view in (real.floor, ceiling)]
-    scores, remarks = list[Score](), list(real.remarks)
+    stand_ins = [scene.with_generated(view) for view in (real.floor, ceiling)]
+    scores, remarks, pairs = list[Score](), list(real.remarks), list[tuple[int, int]]()
     for number, (name, measure) in enumerate(wanted.items()):
         watch(f"measuring {name}", number, len(wanted))
         if reason := measure.why_not(scene):
@@ -154,9 +154,11 @@ def _judged(
             continue
         found = list(measure.run(scene))
         low, high = (
-            {each.key: each.value for each in measure.run(other)} if measure.bounds else {} for other in bounds
+            {each.key: each.value for each in measure.run(other)} if asked else {}
+            for asked, other in zip((measure.floor, measure.ceiling), stand_ins, strict=True)
         )
         scores += [_score(each, measure, low, high, who, scene, real, eye) for each in found]
+        pairs += [pair for each in found for pair in each.pairs]
     classes = shares_of_classes(scene)
     return Evaluation(
         subject=who.subject,
@@ -164,7 +166,7 @@ def _judged(
         classes=classes,
         summary=summarise(scores, classes),
         remarks=tuple(remarks),
-        exhibits=tuple(exhibits(scene, real.train_data, who.codec)),
+        exhibits=tuple(exhibits(scene, pairs, real.train_data, who.codec)),
         curves=who.curves,
     )
 

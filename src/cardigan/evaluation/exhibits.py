@@ -1,6 +1,7 @@
 """Pictures for the report: sample grids, nearest neighbours, best and worst samples."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,12 +14,18 @@ from cardigan.metrics.manifold import realism
 
 SHOWN = 64
 """Samples in a grid."""
+BEST = 36
+"""Best samples, and as many worst."""
 ROWS = 8
 """Samples shown with their nearest train samples: a grid of as many columns."""
 
 
-def exhibits(scene: Scene, train: Dataset, codec: Codec) -> list[Exhibit]:
-    """What is shown of the subject; nothing for kinds of samples that are not rendered as pictures."""
+def exhibits(scene: Scene, pairs: Sequence[tuple[int, int]], train: Dataset, codec: Codec) -> list[Exhibit]:
+    """What is shown of the subject; nothing for kinds of samples that are not rendered as pictures.
+
+    Args:
+        pairs: generated and train samples that look most like copies.
+    """
     if codec.extension != ".png":
         return []
     made, real = scene.generated.samples, scene.reference.samples
@@ -28,7 +35,9 @@ def exhibits(scene: Scene, train: Dataset, codec: Codec) -> list[Exhibit]:
         ),
         Exhibit("Real samples", f"Of the {scene.reference.name} split, for comparison.", _png(real[:SHOWN], codec)),
     ]
-    return shown + _neighbours(scene, train, codec) + _best_and_worst(scene, codec)
+    return (
+        shown + _neighbours(scene, train, codec) + _copies(scene, pairs, train, codec) + _best_and_worst(scene, codec)
+    )
 
 
 def _neighbours(scene: Scene, train: Dataset, codec: Codec) -> list[Exhibit]:
@@ -37,7 +46,7 @@ def _neighbours(scene: Scene, train: Dataset, codec: Codec) -> list[Exhibit]:
     nearest = torch.cdist(features, scene.train.features).topk(min(ROWS - 1, len(scene.train.features)), largest=False)
     rows = []
     for sample, places in zip(scene.generated.samples[:ROWS], nearest.indices.tolist(), strict=True):
-        rows += [sample, *(train.draw(place, 1).sample[0].cpu() for place in places)]
+        rows += [sample, *(_train(train, place) for place in places)]
     if len(rows) != ROWS * ROWS:
         return []
     caption = (
@@ -47,11 +56,30 @@ def _neighbours(scene: Scene, train: Dataset, codec: Codec) -> list[Exhibit]:
     return [Exhibit("Nearest train samples", caption, _png(torch.stack(rows), codec))]
 
 
+def _copies(scene: Scene, pairs: Sequence[tuple[int, int]], train: Dataset, codec: Codec) -> list[Exhibit]:
+    """The samples that come nearest to a train sample for what is around it, each beside that train sample."""
+    shown = [(mine, theirs) for mine, theirs in pairs if mine < len(scene.generated.samples)]
+    fitting = next((count for count in (18, 8, 2) if count <= len(shown)), 0)  # so that no pair is torn by the grid
+    if not fitting:
+        return []
+    shown = shown[:fitting]
+    rows = [each for mine, theirs in shown for each in (scene.generated.samples[mine], _train(train, theirs))]
+    caption = (
+        f"The {len(shown)} pairs of {len(scene.generated.samples):,} samples that look most like copies: a sample and "
+        "behind it the train sample. Two equal pictures are a copy; two alike are not."
+    )
+    return [Exhibit("Nearest pairs", caption, _png(torch.stack(rows), codec))]
+
+
+def _train(train: Dataset, place: int) -> Tensor:
+    return train.draw(place, 1).sample[0].cpu()
+
+
 def _best_and_worst(scene: Scene, codec: Codec) -> list[Exhibit]:
     """By realism (Kynkäänniemi et al. 2019, section 5), among the samples kept."""
     samples = scene.generated.samples
     order = realism(scene.generated.features[: len(samples)], scene.reference.features, NEIGHBOURS).argsort()
-    half = min(SHOWN // 2, len(samples) // 2)
+    half = min(BEST, len(samples) // 2)
     if half == 0:
         return []
     of = f"of {len(samples):,} samples by realism (how deep they lie among real ones in feature space)"

@@ -28,6 +28,8 @@ NEIGHBOURS = 5
 """Neighbours that make up the manifold of precision, recall, density and coverage (Naeem et al. 2020)."""
 MANIFOLD = 5_000
 """Samples of each side that it is made of, at most."""
+SHOWN = 60
+"""Pairs that are shown."""
 PAIRS = 5_000
 """Samples that are compared with one another and with train samples, at most."""
 
@@ -48,6 +50,7 @@ class Found:
         ceiling: what a trivial generator reaches, likewise.
         note: for the reader.
         alarm: whether the measure's own test says that something is wrong; None: it has none.
+        pairs: generated and train samples to be shown beside each other, the most telling first.
     """
 
     key: str
@@ -61,6 +64,7 @@ class Found:
     ceiling: float | None = None
     note: str = ""
     alarm: bool | None = None
+    pairs: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True)
@@ -112,14 +116,16 @@ class Measure:
         run: does it.
         version: counted up whenever the value for the same input changes.
         network: whether it looks through the extractor, so that its scores depend on that.
-        bounds: whether floor and ceiling come from stand-ins for the generated samples.
+        floor: whether real samples in the place of generated ones give one.
+        ceiling: whether independent pixels in their place give one; they are not the worst of everything.
         why_not: says why it does not apply to a scene; empty if it does.
     """
 
     run: Run
     version: int = 1
     network: bool = True
-    bounds: bool = True
+    floor: bool = True
+    ceiling: bool = True
     why_not: Callable[[Scene], str] = lambda scene: ""
 
 
@@ -263,6 +269,7 @@ def _memorisation(scene: Scene) -> Iterator[Found]:
         floor=found.expected,
         note=note,
         alarm=found.flagged,
+        pairs=found.pairs(SHOWN),
     )
 
 
@@ -335,10 +342,10 @@ MEASURES: dict[str, Measure] = {
     "intra": Measure(_per_class, why_not=_needs_classes),
     "swd": Measure(_sliced, network=False, why_not=_needs_size),
     "spectrum": Measure(_spectrum, network=False, why_not=_needs_size),
-    "duplicates": Measure(_duplicates),
-    "memorisation": Measure(_memorisation, bounds=False),
-    "ppl": Measure(_path_length, bounds=False, why_not=_needs_paths),
-    "cas": Measure(_usefulness, network=False, bounds=False, why_not=_needs_labels),
+    "duplicates": Measure(_duplicates, ceiling=False),
+    "memorisation": Measure(_memorisation, floor=False, ceiling=False),
+    "ppl": Measure(_path_length, floor=False, ceiling=False, why_not=_needs_paths),
+    "cas": Measure(_usefulness, network=False, floor=False, ceiling=False, why_not=_needs_labels),
 }
 SLOW = ("ppl", "cas")
 """Measured only when asked for."""

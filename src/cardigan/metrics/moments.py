@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cardigan.errors import CardiganError
+from cardigan.metrics.blas import one_thread
 from cardigan.metrics.features import checked
 
 BLOCK = 256
@@ -31,7 +32,7 @@ class Moments:
         self._counts = torch.zeros(groups, dtype=torch.int64)
         self._sums = torch.zeros(groups, dimension, dtype=torch.float64)
         self._products = torch.zeros(groups, dimension, dimension, dtype=torch.float64)  # the lower triangles
-        self._waiting: list[Tensor] = []
+        self._waiting = torch.empty(groups * BLOCK, dimension, dtype=torch.float64)
         self._settled = 0
 
     def add(self, features: Tensor) -> None:
@@ -45,10 +46,12 @@ class Moments:
             raise CardiganError(f"features: {features.shape[1]} numbers a sample; allowed: {self.dimension}")
         if self.count == 0 and len(features):
             self._shift = features.double().mean(0)
-        for chunk in features.split(BLOCK * self.groups):
-            self._waiting.append(chunk.double() - self._shift)
-            self.count += len(chunk)
-            if self.count - self._settled >= BLOCK * self.groups:
+        while len(features):
+            place = self._waiting[self.count - self._settled :][: len(features)]
+            torch.sub(features[: len(place)], self._shift, out=place)
+            features = features[len(place) :]
+            self.count += len(place)
+            if self.count - self._settled == len(self._waiting):
                 self._settle()
 
     @property
@@ -83,14 +86,13 @@ class Moments:
 
     def _settle(self) -> None:
         """Add the products of what waits to the sums."""
-        if not self._waiting:
-            return
-        rows, self._waiting = torch.cat(self._waiting), []
-        for group in range(self.groups):
-            mine = rows[(group - self._settled) % self.groups :: self.groups].contiguous()
-            self._counts[group] += len(mine)
-            self._sums[group] += mine.sum(0)
-            _add_product(self._products[group], mine)
+        rows = self._waiting[: self.count - self._settled]
+        with one_thread():
+            for group in range(self.groups):
+                mine = rows[(group - self._settled) % self.groups :: self.groups].contiguous()
+                self._counts[group] += len(mine)
+                self._sums[group] += mine.sum(0)
+                _add_product(self._products[group], mine)
         self._settled = self.count
 
     @staticmethod
