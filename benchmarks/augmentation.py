@@ -130,9 +130,19 @@ def main() -> None:
     found = {name: study(name, effort, arguments.folder / name) for name in arguments.names}
     target = arguments.folder / "quick.json" if arguments.quick else DOCS / "results" / "augmentation.json"
     before = json.loads(target.read_text()) if target.exists() else {}
-    write_text(target, json.dumps({**before, **found}, indent=1) + "\n")
-    for name, each in found.items():
-        print("\n".join(table(name, each)))
+    together = {**before, **found}
+    write_text(target, json.dumps(together, indent=1) + "\n")
+    tables = ["\n".join(table(name, each)) for name, each in together.items()]
+    print("\n\n".join(tables))
+    if not arguments.quick:
+        write_tables("\n\n".join(tables))
+
+
+def write_tables(text: str) -> None:
+    """Put the tables between the markers of docs/results.md."""
+    page, begin, end = DOCS / "results.md", "<!-- augmentation: begin -->", "<!-- augmentation: end -->"
+    before, after = page.read_text().split(begin)[0], page.read_text().split(end)[1]
+    write_text(page, f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def study(name: str, effort: Effort, folder: Path) -> dict[str, Any]:
@@ -249,7 +259,7 @@ def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def table(name: str, found: dict[str, Any]) -> list[str]:
-    rows = [f"{name}: {found['per_class']} real samples a class, {found['test_count']:,} test samples"]
+    rows = [f"**{name}**, {found['per_class']} real samples a class, {found['test_count']:,} test samples:", ""]
     rows += ["| added | accuracy (95%) | against none | against classical |", "|---|---|---|---|"]
     for arm, each in found["accuracy"].items():
         gains = [found["against"][other].get(arm) for other in ("none", "classical")]
