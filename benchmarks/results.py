@@ -165,6 +165,12 @@ def recorded(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def judged(name: str) -> dict[str, Any] | None:
+    """The record of a picture recipe, if it was judged by `cardigan evaluate`."""
+    figures = recorded(name)
+    return figures if figures and "evaluation" in figures else None
+
+
 def write_tables() -> None:
     """Put the tables between the markers of docs/results.md; what is seen stands in docs/results/seen.yaml."""
     page = DOCS / "results.md"
@@ -185,18 +191,19 @@ def picture_table(seen: dict[str, str]) -> str:
     ]
     notes = []
     for name in MINUTES:
-        if (figures := recorded(name)) is None:
+        if (figures := judged(name)) is None:
             continue
         found = figures["evaluation"]
         cells = [name, f"{figures['samples']:,}", f"{figures['minutes']:.1f}", *score_cells(found, "value")]
         rows.append(f"| {' | '.join([*cells, rarest(found), obeyed(found), f'![{name}](results/{name}.png)'])} |")
         notes.append(f"- **{name}**: {' '.join(seen.get(name, '').split())}")
     for source, example in (("MNIST", "mnist-dcgan"), ("CIFAR-10", "cifar10-resnet")):
-        if figures := recorded(example):
+        if figures := judged(example):
             found = figures["evaluation"]
-            judged = f"judge's accuracy on test {score_of(found, 'fd')['protocol']['extractor_facts']['accuracy']:.1%}"
+            facts = score_of(found, "fd")["protocol"]["extractor_facts"]
+            accuracy = f"judge's accuracy on test {facts['accuracy']:.1%}"
             for what, which in (("real train pictures (floor)", "floor"), ("independent pixels (baseline)", "ceiling")):
-                rows.append(f"| *{source}: {what}* | | | {' | '.join(score_cells(found, which))} | | | {judged} |")
+                rows.append(f"| *{source}: {what}* | | | {' | '.join(score_cells(found, which))} | | | {accuracy} |")
     return "\n".join([*rows, "", *notes, ""])
 
 
@@ -242,7 +249,7 @@ def equal_table() -> str:
     ]
     values: dict[str, list[float]] = {}
     for name, (recipe, seed) in sorted(EQUAL.items(), key=lambda each: each[1]):
-        if figures := recorded(name):
+        if figures := judged(name):
             found = figures["evaluation"]
             values.setdefault(recipe, []).append(score_of(found, "fd")["value"])
             cells = [recipe, str(seed), f"{figures['samples']:,}", *score_cells(found, "value"), rarest(found)]

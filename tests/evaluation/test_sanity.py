@@ -18,8 +18,8 @@ from cardigan.metrics.kernel import kernel_distance
 from cardigan.metrics.manifold import manifold
 from cardigan.metrics.memorisation import memorisation
 
-COUNT = 1_500
-SOME = 250
+COUNT = 2_000
+SOME = 350
 """Of two classes among ten there are no more."""
 pytestmark = [
     pytest.mark.slow,
@@ -86,7 +86,7 @@ def test_distances_rise_with_every_step(real: Real, spoil: Callable[[Tensor, int
 def test_dropped_classes_cost_variety_and_not_fidelity(real: Real) -> None:
     features, order = real.features(real.samples), torch.Generator().manual_seed(0)
     found = []
-    for dropped in (0, 3, 6, 8):
+    for dropped in (0, 5, 8):
         kept = torch.nonzero(real.labels >= dropped)[:, 0]
         some = features[kept[torch.randperm(len(kept), generator=order)[:SOME]]]
         kernel = kernel_distance(some, real.reference, subsets=10).value

@@ -14,7 +14,6 @@ import cardigan
 from cardigan.data.base import Watch, silent
 from cardigan.data.sources.source import Split
 from cardigan.data.workers import usable_cores
-from cardigan.evaluation.baseline import independent_pixels
 from cardigan.evaluation.classes import shares_of_classes
 from cardigan.evaluation.exhibits import exhibits
 from cardigan.evaluation.measures import Found, Measure, Scene, chosen
@@ -143,9 +142,7 @@ def _usefulness(who: Candidate, real: Real, seed: int, watch: Watch) -> Usefulne
 def _judged(
     who: Candidate, scene: Scene, real: Real, eye: Extractor, wanted: dict[str, Measure], watch: Watch
 ) -> Evaluation:
-    trivial = independent_pixels(real.train.samples, scene.generated.count, scene.seed)
-    ceiling = look("independent pixels", (rounded(batch, who.codec) for batch in trivial), eye)
-    stand_ins = [scene.with_generated(view) for view in (real.floor, ceiling)]
+    stand_ins = [scene.with_generated(view) for view in (real.floor, real.trivial)]
     scores, remarks, pairs = list[Score](), list(real.remarks), list[tuple[int, int]]()
     for number, (name, measure) in enumerate(wanted.items()):
         watch(f"measuring {name}", number, len(wanted))

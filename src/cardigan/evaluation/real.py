@@ -1,7 +1,8 @@
 """Views of real samples: features are kept in the cache, since they are the same for every run on these data."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ from cardigan.data import store
 from cardigan.data.base import Data, Dataset, Watch
 from cardigan.data.sources.source import Split
 from cardigan.errors import CardiganError
+from cardigan.evaluation.baseline import independent_pixels
+from cardigan.evaluation.subject import rounded
 from cardigan.evaluation.view import GROUPS, PIXELS, View
 from cardigan.extractors.base import CHUNK, Extractor
 from cardigan.metrics.moments import Moments
@@ -39,6 +42,7 @@ class Real:
         train: what the generator has seen.
         held_out: neither train nor reference, where there is such a split; else the split that is not train.
         floor: stand-ins for generated samples, from the split that is not the reference.
+        trivial: others, from a generator that knows nothing of structure.
         generated: how many samples are to be generated.
         remarks: what the reader should know, a sentence each.
     """
@@ -49,6 +53,7 @@ class Real:
     train: View
     held_out: View
     floor: View
+    trivial: View
     generated: int
     remarks: tuple[str, ...]
 
@@ -84,6 +89,7 @@ def look_at_real(
         train=views["train"],
         held_out=_held_out(data, views["test"], extractor, watch),
         floor=floor,
+        trivial=_trivial(sets["train"], count, extractor, watch),
         generated=count,
         remarks=tuple(remarks),
     )
@@ -106,33 +112,65 @@ def _held_out(data: Data, test: View, extractor: Extractor, watch: Watch) -> Vie
 
 def first(view: View, count: int) -> View:
     """The first `count` samples of `view`, whose features were all kept."""
-    moments = Moments(view.features.shape[1], GROUPS)
-    for chunk in view.features[:count].split(CHUNK):
-        moments.add(chunk)
     logits = None if view.logits is None else view.logits[:count]
     labels = None if view.labels is None else view.labels[:count]
-    return View(view.name, count, moments, view.features[:count], logits, labels, view.samples[:count])
+    return View(
+        view.name, count, _moments(view.features[:count]), view.features[:count], logits, labels, view.samples[:count]
+    )
+
+
+def _trivial(train: Dataset, count: int, extractor: Extractor, watch: Watch) -> View:
+    """Independent pixels of the train split: like real samples, the same whoever is judged."""
+    donors = train.draw(0, min(len(train), PIXELS)).sample.cpu()
+
+    def batches() -> Iterator[Tensor]:
+        return (rounded(batch, train.codec) for batch in independent_pixels(donors, count, SEED))
+
+    name = "independent pixels"
+    features, logits = _features(name, batches, count, train, extractor, watch)
+    samples = torch.cat(list(islice(batches(), -(-PIXELS // CHUNK))))
+    return View(name, count, _moments(features), features, logits, None, samples[:PIXELS])
 
 
 def _view(name: str, dataset: Dataset, extractor: Extractor, watch: Watch) -> View:
     """The first samples of the shuffled sequence of `dataset`, none twice, as `extractor` sees them."""
     count = min(len(dataset), TRAIN)
-    features, logits = _features(name, dataset, count, extractor, watch)
-    moments = Moments(extractor.dimension, GROUPS)
+    starts = range(0, count, CHUNK)
+
+    def batches() -> Iterator[Tensor]:
+        return (dataset.draw(start, min(CHUNK, count - start)).sample for start in starts)
+
+    features, logits = _features(name, batches, count, dataset, extractor, watch)
+    labels = None
+    if dataset.form.classes:
+        found = [dataset.draw(start, min(CHUNK, count - start)).label for start in starts]
+        labels = torch.cat([each.cpu() for each in found if each is not None])
+    samples = dataset.draw(0, min(count, PIXELS)).sample.cpu()
+    return View(name, count, _moments(features), features, logits, labels, samples)
+
+
+def _moments(features: Tensor) -> Moments:
+    moments = Moments(features.shape[1], GROUPS)
     for chunk in features.split(CHUNK):
         moments.add(chunk)
-    labels = torch.cat(list(_labels(dataset, count))) if dataset.form.classes else None
-    return View(name, count, moments, features, logits, labels, dataset.draw(0, min(count, PIXELS)).sample.cpu())
+    return moments
 
 
 def _features(
-    name: str, dataset: Dataset, count: int, extractor: Extractor, watch: Watch
+    name: str,
+    batches: Callable[[], Iterator[Tensor]],
+    count: int,
+    dataset: Dataset,
+    extractor: Extractor,
+    watch: Watch,
 ) -> tuple[Tensor, Tensor | None]:
+    """Features and logits of `batches`, which follow from `dataset` and `name`: from the cache, or gathered now."""
+
     def gather() -> dict[str, Tensor]:
         found = []
-        for start in range(0, count, CHUNK):
-            watch(f"looking at real samples ({name})", start, count)
-            found.append(extractor(dataset.draw(start, min(CHUNK, count - start)).sample))
+        for number, batch in enumerate(batches()):
+            watch(f"looking at real samples ({name})", number * CHUNK, count)
+            found.append(extractor(batch))
         logits = [each.logits for each in found if each.logits is not None]
         whole = {"features": torch.cat([each.values for each in found]).contiguous()}
         return whole | ({"logits": torch.cat(logits).contiguous()} if logits else {})
@@ -143,14 +181,7 @@ def _features(
     if 4 * count * extractor.dimension > LARGEST or extractor.digest == "none":
         tensors = gather()
     else:
-        key = store.hashed("features", 1, extractor.name, extractor.digest, dataset.fingerprint, SEED, count)
-        about = {"source": f"{count:,} real samples seen by {extractor.name}"}
+        key = store.hashed("features", 2, name, extractor.name, extractor.digest, dataset.fingerprint, SEED, count)
+        about = {"source": f"{count:,} samples ({name}) seen by {extractor.name}"}
         tensors = load_file(store.keep("features", key, make, about) / "features.safetensors")
     return tensors["features"], tensors.get("logits")
-
-
-def _labels(dataset: Dataset, count: int) -> Iterator[Tensor]:
-    for start in range(0, count, CHUNK):
-        labels = dataset.draw(start, min(CHUNK, count - start)).label
-        assert labels is not None
-        yield labels.cpu()
