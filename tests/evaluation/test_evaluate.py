@@ -1,6 +1,7 @@
 """Runs and folders judged from end to end, on the embedded digits."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from cardigan.evaluation.baseline import independent_pixels
 from cardigan.evaluation.compare import compare
 from cardigan.evaluation.evaluate import evaluate
 from cardigan.evaluation.protocol import Score
+from cardigan.evaluation.usefulness import augmentation_study, classification_accuracy_score
 from cardigan.extractors import local
 from cardigan.generate import write_samples
 from cardigan.run import Run
@@ -128,13 +130,18 @@ def test_points_are_judged_by_themselves(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_path_length_and_usefulness_of_a_conditional_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cardigan.evaluation.paths.PATHS", 100)
-    monkeypatch.setattr("cardigan.evaluation.usefulness.STEPS", 60)
+    short = partial(augmentation_study, steps=20, seeds=(0, 1))
+    monkeypatch.setattr("cardigan.evaluation.evaluate.augmentation_study", short)
+    short = partial(classification_accuracy_score, steps=60)
+    monkeypatch.setattr("cardigan.evaluation.evaluate.classification_accuracy_score", short)
     run = train("digits", [*SMALL, "game.labels=projection"], out=tmp_path / "labelled")
-    found, _ = evaluate(str(run.folder), metrics=["ppl", "cas", "classes"], samples=200)
+    found, _ = evaluate(str(run.folder), metrics=["ppl", "cas", "augmentation", "classes"], samples=200)
     scores = by_key(found.scores)
     assert scores["ppl"].value > 0
     assert scores["cas"].floor is not None
     assert scores["cas"].floor > scores["cas"].value  # 100 rounds of training make no digits
+    assert {"augmentation-10", "augmentation-50", "augmentation-all"} <= set(scores)
+    assert -0.5 < scores["augmentation-all"].value < 0.5
     assert all(each.asked is not None for each in found.classes)
 
 
@@ -160,6 +167,8 @@ def test_the_trivial_generator_has_the_right_pixels_and_no_structure() -> None:
         (["evaluate", "RUN", "--checkpoint", "17"], "has no checkpoint at 17"),
         (["evaluate", "RUN", "--truncation", "2"], "between 0 and 1"),
         (["evaluate", "RUN/samples"], "--against SOURCE"),
+        (["evaluate", "RUN", "--against", "digits"], "allowed: test, train"),
+        (["evaluate", "RUN/nothing", "--against", "digits"], "no such name, file or folder"),
         (["compare", "RUN"], "at least two"),
         (["audit", "RUN", "--attribute", "nowhere.csv"], "nowhere.csv is no file"),
     ],

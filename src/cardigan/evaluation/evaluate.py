@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import cardigan
-from cardigan.data.base import Watch, silent
+from cardigan.data.base import Dataset, Watch, silent
 from cardigan.data.sources.source import Split
 from cardigan.data.workers import usable_cores
 from cardigan.evaluation.classes import shares_of_classes
@@ -25,7 +25,7 @@ from cardigan.evaluation.report.page import write_report
 from cardigan.evaluation.report.words import summarise
 from cardigan.evaluation.result import Evaluation
 from cardigan.evaluation.subject import Candidate, candidate, rounded
-from cardigan.evaluation.usefulness import Usefulness, classification_accuracy_score
+from cardigan.evaluation.usefulness import Study, Usefulness, augmentation_study, classification_accuracy_score
 from cardigan.evaluation.view import View, look
 from cardigan.extractors import open_extractor
 from cardigan.extractors.base import Extractor
@@ -95,6 +95,7 @@ def evaluate(
         seed=seed,
         paths=None if who.model is None else partial(measured_paths, who.model, eye, seed),
         usefulness=partial(_usefulness, who, real, seed, watch) if who.labelled else None,
+        augmentation=partial(_augmentation, who, real, seed, watch) if who.labelled else None,
     )
     evaluation = _judged(who, scene, real, eye, wanted, watch)
     folder = Path(out) if out is not None else who.place if who.model else FOLDER / who.subject.name
@@ -130,13 +131,25 @@ def _generated(who: Candidate, real: Real, eye: Extractor, seed: int, watch: Wat
     return look("generated", batches(), eye, labels)
 
 
-def _usefulness(who: Candidate, real: Real, seed: int, watch: Watch) -> Usefulness:
-    """Classifiers trained on as many generated samples as were judged."""
+def _made(who: Candidate, real: Real, seed: int) -> Batch:
+    """As many samples as were judged, with the labels that they were asked for."""
     assert real.train.labels is not None
     labels = real.train.labels[torch.arange(real.generated) % len(real.train.labels)]
     made = [rounded(batch, who.codec) for batch in who.stream(real.generated, derive_seed("evaluate", seed), labels)]
-    test = real.data if real.reference.name == "test" else who.data.load("test")
-    return classification_accuracy_score(Batch(torch.cat(made), labels), real.train_data, test, watch=watch)
+    return Batch(torch.cat(made), labels)
+
+
+def _test_data(who: Candidate, real: Real) -> Dataset:
+    return real.data if real.reference.name == "test" else who.data.load("test")
+
+
+def _usefulness(who: Candidate, real: Real, seed: int, watch: Watch) -> Usefulness:
+    return classification_accuracy_score(_made(who, real, seed), real.train_data, _test_data(who, real), watch=watch)
+
+
+def _augmentation(who: Candidate, real: Real, seed: int, watch: Watch) -> list[Study]:
+    made = _made(who, real, seed)
+    return augmentation_study(real.train_data, _test_data(who, real), lambda real_ones, number: made, watch=watch)
 
 
 def _judged(

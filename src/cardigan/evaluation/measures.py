@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cardigan.errors import CardiganError
 from cardigan.evaluation.protocol import Better
-from cardigan.evaluation.usefulness import Usefulness
+from cardigan.evaluation.usefulness import Study, Usefulness
 from cardigan.evaluation.view import GROUPS, View
 from cardigan.metrics.classes import class_coverage, class_divergence, class_shares, intra_frechet
 from cardigan.metrics.duplicates import birthday, duplicates
@@ -84,6 +84,7 @@ class Scene:
         seed: of random subsets and projections.
         paths: measures the perceptual path length; None without a generator of noise.
         usefulness: trains classifiers on generated and on real samples; None without labels.
+        augmentation: trains classifiers on real and generated samples together; likewise.
     """
 
     generated: View
@@ -96,6 +97,7 @@ class Scene:
     seed: int = 0
     paths: Callable[[], PathLength] | None = None
     usefulness: Callable[[], Usefulness] | None = None
+    augmentation: Callable[[], Sequence[Study]] | None = None
 
     def with_generated(self, view: View) -> "Scene":
         """The same with stand-ins for the generated samples, whose intervals nobody asks for."""
@@ -307,6 +309,22 @@ def _usefulness(scene: Scene) -> Iterator[Found]:
     )
 
 
+def _augmentation(scene: Scene) -> Iterator[Found]:
+    """What generated samples add to few real ones, for each number of these."""
+    assert scene.augmentation is not None
+    for study in scene.augmentation():
+        real, both = study.accuracy["none"], study.accuracy["generated"]
+        gain = both.minus(real)
+        half = gain.half or 0.0
+        key = f"augmentation-{study.per_class or 'all'}"
+        others = ", ".join(f"{arm} {found.mean:.3f}" for arm, found in study.accuracy.items())
+        note = f"accuracy gained. By what is added: {others}. The generator has seen the whole train split"
+        count = study.test_count
+        yield Found(
+            key, gain.mean, scene.generated.count, count, gain.mean - half, gain.mean + half, "higher", note=note
+        )
+
+
 def _pictures_only(scene: Scene) -> str:
     return "" if scene.generated.samples.dim() == 4 else "the samples are no pictures"
 
@@ -349,8 +367,15 @@ MEASURES: dict[str, Measure] = {
     "memorisation": Measure(_memorisation, floor=False, ceiling=False),
     "ppl": Measure(_path_length, floor=False, ceiling=False, why_not=_needs_paths),
     "cas": Measure(_usefulness, network=False, floor=False, ceiling=False, why_not=_needs_labels),
+    "augmentation": Measure(
+        _augmentation,
+        network=False,
+        floor=False,
+        ceiling=False,
+        why_not=lambda scene: _needs_labels(scene) or _pictures_only(scene),
+    ),
 }
-SLOW = ("ppl", "cas")
+SLOW = ("ppl", "cas", "augmentation")
 """Measured only when asked for."""
 
 

@@ -75,9 +75,11 @@ def candidate(
     Raises:
         CardiganError: there is no such run, checkpoint or folder; in one line.
     """
-    if against is not None:
-        return _folder(name, against, overrides, watch)
     path = Path(name).expanduser()
+    if against is not None:
+        if (path / "recipe.yaml").is_file():
+            raise CardiganError(f"--against: {name} is a run, judged against its own data; allowed: test, train")
+        return _folder(name, against, overrides, watch)
     if path.exists() and not (path / "recipe.yaml").is_file():
         raise CardiganError(f"{name} is no run; to judge its pictures: cardigan evaluate {name} --against SOURCE")
     return _run(open_run(name), overrides, checkpoint, weights, truncation)

@@ -94,7 +94,8 @@ def _sums(x: Tensor, y: Tensor, groups_x: Tensor, groups_y: Tensor) -> Tensor:
 
 
 def _kernel(products: Tensor, dimension: int) -> Tensor:
-    return (products / dimension + 1) ** 3
+    values = products.div_(dimension).add_(1)
+    return values.square().mul_(values)
 
 
 def _kept(groups: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Mean and covariance of any number of features, gathered in one pass, with what a jackknife needs."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from cardigan.metrics.features import checked
 
 BLOCK = 256
 """Samples of one group whose product is added at once: fewer, and it is the memory that is waited for."""
+_LARGE = 1024
+"""Features from which a product is so large that threads are worth their waiting for one another."""
 
 
 class Moments:
@@ -87,7 +90,7 @@ class Moments:
     def _settle(self) -> None:
         """Add the products of what waits to the sums."""
         rows = self._waiting[: self.count - self._settled]
-        with one_thread():
+        with nullcontext() if self.dimension >= _LARGE else one_thread():
             for group in range(self.groups):
                 mine = rows[(group - self._settled) % self.groups :: self.groups].contiguous()
                 self._counts[group] += len(mine)
