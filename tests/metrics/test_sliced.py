@@ -59,8 +59,8 @@ def smooth(count: int, seed: int, size: int = 32) -> Tensor:
 
 
 def test_it_sees_lost_details_on_their_level_and_agrees_with_itself() -> None:
-    real, more = smooth(200, 0), smooth(150, 1)
-    noisy = smooth(200, 2) + 0.5 * draw(200, 3, 32, 32, seed=3)
+    real, more = smooth(60, 0), smooth(50, 1)
+    noisy = smooth(60, 2) + 0.5 * draw(60, 3, 32, 32, seed=3)
     floor, found = sliced_by_level(more, real), sliced_by_level(noisy, real)
     assert set(floor) == {32, 16}
     assert found[32] > 3 * floor[32]
