@@ -201,7 +201,7 @@ def picture_table(seen: dict[str, str]) -> str:
     for source, example in (("MNIST", "mnist-dcgan"), ("CIFAR-10", "cifar10-resnet")):
         if figures := judged(example):
             found = figures["evaluation"]
-            facts = score_of(found, "fd")["protocol"]["extractor_facts"]
+            facts = {**found["protocol"], **score_of(found, "fd")["protocol"]}["extractor_facts"]
             accuracy = f"judge's accuracy on test {facts['accuracy']:.1%}"
             for what, which in (("real train pictures (floor)", "floor"), ("independent pixels (baseline)", "ceiling")):
                 rows.append(f"| *{source}: {what}* | | | {' | '.join(score_cells(found, which))} | | | {accuracy} |")
