@@ -37,7 +37,7 @@ from cardigan.data.base import Dataset
 from cardigan.data.pictures import Pictures
 from cardigan.data.sources.source import Split
 from cardigan.evaluation.classifier import few, first
-from cardigan.evaluation.subject import rounded, to_bytes
+from cardigan.evaluation.subject import to_bytes
 from cardigan.evaluation.usefulness import ARMS, Interval, arm_accuracy
 from cardigan.files import write_text
 from cardigan.sample import Batch
@@ -247,7 +247,7 @@ def made(run: cardigan.Run, checkpoint: int, seed: int) -> Batch:
     """Samples of all classes in turn, as their files would hold them."""
     clock = int((run.folder.parent / f"{run.folder.name}-{checkpoint}.done").read_text())
     model = cardigan.load(run, clock)
-    samples = rounded(model.generate(GENERATED, seed=seed), model.codec)
+    samples = model.codec.rounded(model.generate(GENERATED, seed=seed))
     return Batch(samples, torch.arange(GENERATED) % model.form.classes)
 
 

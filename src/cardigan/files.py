@@ -54,6 +54,19 @@ def writable(folder: Path) -> Iterator[None]:
         raise CardiganError(f"{folder} cannot be written: {error.strerror or error}") from None
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that could not be written to, before any work is done.
+
+    Raises:
+        CardiganError: something else is there, or one may not write there.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise CardiganError(f"{folder} cannot be written: {there} is no folder")
+    if not os.access(there, os.W_OK):
+        raise CardiganError(f"{folder} cannot be written: Permission denied")
+
+
 def is_held(lock: Path) -> bool:
     """Whether a process holds the lock file `lock` now."""
     try:

@@ -160,7 +160,11 @@ class Run:
         state = read_json(self.checkpoint_folder / f"{clocks[-1]:09d}" / "state.json")
         budgets = recipe.get("training") or {}
         spent = ((state.get("clock", 0), budgets.get("samples")), (state.get("minutes", 0), budgets.get("minutes")))
-        return "finished" if any(budget and used >= budget for used, budget in spent) else "interrupted"
+        return (
+            "finished"
+            if state.get("ended") or any(budget and used >= budget for used, budget in spent)
+            else "interrupted"
+        )
 
     def latest_grid(self) -> Path | None:
         """The newest sample grid."""

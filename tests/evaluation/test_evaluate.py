@@ -13,11 +13,15 @@ from cardigan.data.pictures import Pictures
 from cardigan.evaluation.baseline import independent_pixels
 from cardigan.evaluation.compare import compare
 from cardigan.evaluation.evaluate import evaluate
+from cardigan.evaluation.paths import measured_paths
 from cardigan.evaluation.protocol import Score
 from cardigan.evaluation.usefulness import augmentation_study, classification_accuracy_score
 from cardigan.extractors import local
+from cardigan.extractors.raw import Raw
 from cardigan.generate import write_samples
+from cardigan.networks.base import Generator, Latent
 from cardigan.run import Run
+from cardigan.sample import Form
 
 SMALL = [
     "engine={device: cpu, precision: fp32, memory_format: contiguous, matmul: highest, threads: 1}",
@@ -156,6 +160,76 @@ def test_the_trivial_generator_has_the_right_pixels_and_no_structure() -> None:
     assert float(here[away].abs().mean()) < 0.3 * float(there[away].abs().mean())
 
 
+def test_a_score_that_cannot_tell_says_so(tmp_path: Path) -> None:
+    """Independent coordinates of a ring have its moments: its Fréchet distance is as small as that of real ones."""
+    run = train("toy-ring", ["training.samples=1000", *SMALL[:1]], out=tmp_path / "ring")
+    found, _ = evaluate(str(run.folder), metrics=["fd"], samples=500)
+    assert "does not tell a trivial generator from real data" in found.summary[0]
+    assert "beyond" not in found.summary[0]
+
+
+@pytest.mark.parametrize("classes", [3, 8])
+def test_a_path_stays_within_one_class(classes: int) -> None:
+    """A generator that makes another constant of every class has paths of no length."""
+
+    class Constant(Generator):
+        def synthesize(self, mapped: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+            assert labels is not None
+            return torch.nn.functional.one_hot(labels, 8).float() + 0 * mapped[:, :8]
+
+    class Stub:
+        generator = Constant(Form((8,), classes), Latent())
+        form, conditional, device = Form((8,), classes), True, torch.device("cpu")
+
+    assert measured_paths(Stub(), Raw(Form((8,))), 1.0, 0).value == 0  # type: ignore[arg-type]
+
+
+def test_intervals_lie_where_values_can(run: Run) -> None:
+    found, _ = evaluate(str(run.folder), metrics=["fd", "prdc", "classes", "duplicates", "intra"], samples=200)
+    for score in found.scores:
+        if score.protocol.metric in ("precision", "recall", "coverage", "class-coverage", "duplicates"):
+            assert score.low is not None
+            assert score.high is not None
+            assert 0 <= score.low <= score.value <= score.high <= 1
+
+
+def test_data_that_the_run_was_not_trained_on_are_refused(run: Run) -> None:
+    for override in ("data.test=0.5", "data.storage=stream", "data.size=12"):
+        with pytest.raises(CardiganError, match="does not give the train split"):
+            evaluate(str(run.folder), overrides=[override], metrics=["fd"], samples=100)
+
+
+def test_what_of_a_folder_is_not_judged_is_said(run: Run, tmp_path: Path) -> None:
+    write_samples(load(run), load(run).generate(60), tmp_path / "pictures")
+    for index in range(2):
+        (tmp_path / "pictures" / f"broken-{index}.png").write_bytes(b"no picture")
+    found, _ = evaluate(str(tmp_path / "pictures"), against="digits", metrics=["fd"], out=tmp_path / "out")
+    assert any("2 of 62" in remark for remark in found.remarks), found.remarks
+    assert found.scores[0].protocol.generated_count == 60
+
+
+def test_pictures_of_several_sizes_are_brought_to_one_on_request(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for index in range(30):
+        side = 8 + index % 3
+        pixels = torch.randint(256, (side, side), generator=torch.Generator().manual_seed(index)).byte().numpy()
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    with pytest.raises(CardiganError, match=r"data\.size"):
+        evaluate(str(tmp_path), against="digits", metrics=["fd"], out=tmp_path / "out")
+    found, _ = evaluate(
+        str(tmp_path), against="digits", overrides=["data.size=8"], metrics=["fd"], out=tmp_path / "out"
+    )
+    assert found.scores[0].protocol.generated_count == 30
+
+
+def test_complete_collapse_can_be_judged(run: Run, tmp_path: Path) -> None:
+    one = load(run).generate(1)
+    write_samples(load(run), one.expand(60, -1, -1, -1), tmp_path / "same")
+    found, _ = evaluate(str(tmp_path / "same"), against="digits", metrics=["fd", "duplicates"], out=tmp_path / "out")
+    assert by_key(found.scores)["duplicates"].value == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "needle"),
     [
@@ -168,6 +242,8 @@ def test_the_trivial_generator_has_the_right_pixels_and_no_structure() -> None:
         (["evaluate", "RUN", "--truncation", "2"], "between 0 and 1"),
         (["evaluate", "RUN/samples"], "--against SOURCE"),
         (["evaluate", "RUN", "--against", "digits"], "allowed: test, train"),
+        (["evaluate", "RUN/samples", "--against", "digits", "--truncation", "0.5"], "they are of a run"),
+        (["evaluate", "RUN", "--out", "RUN/recipe.yaml"], "is no folder"),
         (["evaluate", "RUN/nothing", "--against", "digits"], "no such name, file or folder"),
         (["compare", "RUN"], "at least two"),
         (["audit", "RUN", "--attribute", "nowhere.csv"], "nowhere.csv is no file"),

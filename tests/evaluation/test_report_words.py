@@ -19,7 +19,7 @@ def told(*found: Any, shares: tuple[ClassShare, ...] = ()) -> str:
 def test_the_whole_summary_of_a_usual_run() -> None:
     said = evaluation().summary
     assert said[0] == (
-        "local-FD 4.1 (3.8 to 4.4): unseen real samples reach 1.7, a trivial generator 1,410; "
+        "local-FD 4.1 (3.8 to 4.4): real samples reach 1.7, a trivial generator 1,410; "
         "most of the way, counted in factors."
     )
     assert said[1] == "All 10 classes appear; 6 falls short most (7.8% against 9.6% of the real ones)."
@@ -32,7 +32,7 @@ def test_the_whole_summary_of_a_usual_run() -> None:
     ("value", "words"),
     [
         (1.72, "within its interval the same as real samples"),
-        (1.2, "beyond what unseen real samples reach"),
+        (1.2, "beyond what real samples reach"),
         (48.0, "about half of the way, counted in factors"),
         (500.0, "a small part of the way, counted in factors"),
         (1400.0, "about where a trivial generator is."),
@@ -45,7 +45,7 @@ def test_how_far_it_has_come(value: float, words: str) -> None:
 
 def test_what_is_not_known_is_not_claimed() -> None:
     assert told(score(**NOTHING)).startswith("local-FD 4.12; what real samples reach is not known.")
-    assert told(score(**NOTHING | {"floor": 1.7})).startswith("local-FD 4.12: unseen real samples reach 1.7.")
+    assert told(score(**NOTHING | {"floor": 1.7})).startswith("local-FD 4.12: real samples reach 1.7.")
     assert told(score(**NOTHING | {"ceiling": 1412.3})).startswith("local-FD 4.12: a trivial generator reaches 1,410.")
     assert "way" not in told(score(value=float("nan")))
     assert summarise((), ()) == ()

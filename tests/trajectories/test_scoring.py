@@ -46,6 +46,7 @@ def test_a_plateau_ends_training_and_stays_ended(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Scorer, "score", lambda self: next(values))
     run = train("toy-ring", [*TOY, *SCORED, "scoring.patience=2"], out=tmp_path / "run")
     assert run.clocks()[-1] == 2560
+    assert run.summary().state == "finished"
     again = resume(run)
     assert again.clocks()[-1] == 2560
     on = resume(run, ["scoring.patience=null"])
@@ -62,3 +63,11 @@ def test_scores_are_equal_after_a_resume(tmp_path: Path) -> None:
 def test_without_a_validation_split_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(CardiganError, match=r"data\.validation"):
         train("digits", [*TOY, *SCORED, "data.validation=0"], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_scores_are_may_not_change_on_the_way(tmp_path: Path) -> None:
+    run = train("toy-ring", [*TOY, *SCORED, "training.samples=640"], out=tmp_path / "run")
+    for override in ("scoring.metric=kd", "scoring.samples=500"):
+        with pytest.raises(CardiganError, match="may not change on resume"):
+            resume(run, [override, "training.samples=1280"])

@@ -37,6 +37,10 @@ class Codec(Settings, ABC):
     def decode(self, samples: Tensor) -> list[Any]:
         """(N, *form.shape) samples as a generator makes them -> N objects people use (PIL pictures, arrays, text)."""
 
+    def rounded(self, samples: Tensor) -> Tensor:
+        """Samples as their files will hold them: what is judged is what people get."""
+        return samples
+
     @abstractmethod
     def write(self, sample: Tensor, path: Path) -> None:
         """Write one sample (*form.shape) as a file of its own."""

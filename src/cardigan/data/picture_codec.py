@@ -37,6 +37,10 @@ class PictureCodec(Codec):
 
         return [Image.fromarray(pixels) for pixels in self._bytes(samples)]
 
+    def rounded(self, samples: Tensor) -> Tensor:
+        """(N, C, H, W) on the grid of 8 bits, still in [-1, 1]."""
+        return (samples.float().nan_to_num(0.0) + 1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1)
+
     def write(self, sample: Tensor, path: Path) -> None:
         """Write one sample (C, H, W) in the format that the ending of `path` names; PNG where it has none.
 

@@ -200,7 +200,9 @@ class Pictures(Data):
             wanted,
             form=Form(wanted.shape, len(source.classes) if labels is not None else 0),
             codec=self._codec(source, wanted),
-            fingerprint=self._fingerprint(wanted, source.classes, sizes_of(source.files), labels),
+            fingerprint=self._fingerprint(
+                wanted, source.classes, np.concatenate([sizes_of(source.files), members.view(np.uint8)]), labels
+            ),
             seed=seed,
             flip=self.flip,
             settled={"storage": "stream", "channels": wanted.channels, "size": self.size},
@@ -212,12 +214,12 @@ class Pictures(Data):
 
     def _members(self, source: Source, split: Split, digests: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Places, among `digests`, of what belongs to `split`; they are those of the train split of the source."""
-        if len(np.unique(digests, axis=0)) < 2:
+        test = 0.0 if "test" in source.parts else self.test
+        validation = 0.0 if "validation" in source.parts else self.validation
+        if len(np.unique(digests, axis=0)) < 2 and test + validation > 0:
             raise CardiganError(
                 f"{shown(source.name)}: holds only one picture; training needs two different ones or more"
             )
-        test = 0.0 if "test" in source.parts else self.test
-        validation = 0.0 if "validation" in source.parts else self.validation
         chosen = np.flatnonzero(assign(digests, test, validation) == split)
         if len(chosen) == 0:
             raise CardiganError(

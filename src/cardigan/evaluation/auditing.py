@@ -15,9 +15,9 @@ from cardigan.errors import CardiganError
 from cardigan.evaluation.audit import Audit, audit
 from cardigan.evaluation.evaluate import FOLDER, THREADS
 from cardigan.evaluation.report.audited import write_audit
-from cardigan.evaluation.subject import Candidate, candidate, rounded
+from cardigan.evaluation.subject import Candidate, candidate
 from cardigan.extractors import open_extractor
-from cardigan.files import writable, write_text
+from cardigan.files import check_folder, writable, write_text
 from cardigan.randomness import derive_seed
 
 LABEL = "label"
@@ -54,6 +54,8 @@ def audit_subject(
         CardiganError: data without labels, a table that does not fit, a classifier no better than chance.
     """
     torch.set_num_threads(min(usable_cores(), THREADS))
+    if out is not None:
+        check_folder(Path(out))
     who = candidate(subject, against, overrides, checkpoint=checkpoint, watch=watch)
     data = _labelled(who.data, attribute)
     train = data.load("train", 0, watch)
@@ -95,5 +97,5 @@ def _generated(who: Candidate, count: int, seed: int, watch: Watch) -> torch.Ten
     if who.labelled:
         train = who.data.load("train", 0, watch)
         labels = train.draw(0, count).label
-    made = [rounded(batch, who.codec) for batch in who.stream(count, derive_seed("audit", seed), labels)]
+    made = [who.codec.rounded(batch) for batch in who.stream(count, derive_seed("audit", seed), labels)]
     return torch.cat(made)

@@ -116,6 +116,7 @@ def compare(evaluations: Sequence[tuple[str, Mapping[str, Any]]], force: bool = 
     if all(len(scores) < 2 for scores in found.values()):
         raise CardiganError(f"nothing to compare: no score that two of {', '.join(names)} have")
     if not force:
+        _same_extractors(found)
         for scores in found.values():
             _must_agree(scores)
     return Comparison(names, tuple(table for scores in found.values() for table in _tables(scores, names)))
@@ -153,6 +154,21 @@ def _by_score(runs: Sequence[tuple[str, Sequence[Score]]]) -> dict[tuple[str, ..
             key = (score.name, score.protocol.extractor) if score.name in ambiguous else (score.name,)
             found.setdefault(key, []).append((run, score))
     return found
+
+
+def _same_extractors(found: Mapping[tuple[str, ...], Sequence[tuple[str, Score]]]) -> None:
+    """Raise CardiganError where two runs have the same metric, but never through the same extractor."""
+    seen: dict[str, dict[str, set[str]]] = {}
+    for scores in found.values():
+        for run, score in scores:
+            seen.setdefault(score.protocol.metric, {}).setdefault(run, set()).add(score.protocol.extractor)
+    for metric, runs in seen.items():
+        for (one, mine), (other, theirs) in combinations(runs.items(), 2):
+            if not mine & theirs:
+                raise CardiganError(
+                    f"{metric} was measured differently: extractor is {min(mine)!r} in {one} and {min(theirs)!r} in "
+                    f"{other}; evaluate both alike, or give them apart with --force"
+                )
 
 
 def _must_agree(scores: Sequence[tuple[str, Score]]) -> None:

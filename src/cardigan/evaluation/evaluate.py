@@ -20,17 +20,17 @@ from cardigan.evaluation.measures import Found, Measure, Scene, chosen
 from cardigan.evaluation.names import score_name
 from cardigan.evaluation.paths import measured_paths
 from cardigan.evaluation.protocol import Protocol, Score
-from cardigan.evaluation.real import Real, look_at_real
+from cardigan.evaluation.real import TRAIN, Real, look_at_real
 from cardigan.evaluation.report.page import write_report
 from cardigan.evaluation.report.words import summarise
 from cardigan.evaluation.result import Evaluation
-from cardigan.evaluation.subject import Candidate, candidate, rounded
+from cardigan.evaluation.subject import Candidate, candidate
 from cardigan.evaluation.usefulness import Study, Usefulness, augmentation_study, classification_accuracy_score
-from cardigan.evaluation.view import View, look
+from cardigan.evaluation.view import GROUPS, View, look
 from cardigan.extractors import open_extractor
 from cardigan.extractors.base import Extractor
 from cardigan.extractors.local import class_names
-from cardigan.files import writable, write_text
+from cardigan.files import check_folder, writable, write_text
 from cardigan.generate import Weights
 from cardigan.randomness import derive_seed
 from cardigan.sample import Batch
@@ -79,6 +79,8 @@ def evaluate(
     """
     torch.set_num_threads(min(usable_cores(), THREADS))
     wanted = chosen(metrics)
+    if out is not None:
+        check_folder(Path(out))
     source, split = _against(against)
     who = candidate(
         subject, source, overrides, checkpoint=checkpoint, weights=weights, truncation=truncation, watch=watch
@@ -92,8 +94,9 @@ def evaluate(
         held_out=real.held_out,
         classes=class_names(real.data) if eye.classes else (),
         asked=who.labelled,
+        intervals=min(real.generated, real.reference.count) >= 2 * GROUPS,
         seed=seed,
-        paths=None if who.model is None else partial(measured_paths, who.model, eye, seed),
+        paths=None if who.model is None else partial(measured_paths, who.model, eye, truncation, seed),
         usefulness=partial(_usefulness, who, real, seed, watch) if who.labelled else None,
         augmentation=partial(_augmentation, who, real, seed, watch) if who.labelled else None,
     )
@@ -126,7 +129,7 @@ def _generated(who: Candidate, real: Real, eye: Extractor, seed: int, watch: Wat
         for batch in who.stream(count, derive_seed("evaluate", seed), labels):
             watch("generating and looking at samples", done, count)
             done += len(batch)
-            yield rounded(batch, who.codec)
+            yield who.codec.rounded(batch)
 
     return look("generated", batches(), eye, labels)
 
@@ -134,8 +137,9 @@ def _generated(who: Candidate, real: Real, eye: Extractor, seed: int, watch: Wat
 def _made(who: Candidate, real: Real, seed: int) -> Batch:
     """As many samples as were judged, with the labels that they were asked for."""
     assert real.train.labels is not None
-    labels = real.train.labels[torch.arange(real.generated) % len(real.train.labels)]
-    made = [rounded(batch, who.codec) for batch in who.stream(real.generated, derive_seed("evaluate", seed), labels)]
+    count = min(real.generated, TRAIN)  # all are in memory at once
+    labels = real.train.labels[torch.arange(count) % len(real.train.labels)]
+    made = [who.codec.rounded(batch) for batch in who.stream(count, derive_seed("evaluate", seed), labels)]
     return Batch(torch.cat(made), labels)
 
 
@@ -156,7 +160,7 @@ def _judged(
     who: Candidate, scene: Scene, real: Real, eye: Extractor, wanted: dict[str, Measure], watch: Watch
 ) -> Evaluation:
     stand_ins = [scene.with_generated(view) for view in (real.floor, real.trivial)]
-    scores, remarks, pairs = list[Score](), list(real.remarks), list[tuple[int, int]]()
+    scores, remarks, pairs = list[Score](), [*who.remarks, *real.remarks], list[tuple[int, int]]()
     for number, (name, measure) in enumerate(wanted.items()):
         watch(f"measuring {name}", number, len(wanted))
         if reason := measure.why_not(scene):
@@ -198,8 +202,8 @@ def _score(
         extractor_hash=eye.digest if measure.network else "none",
         resizing=eye.resizing if measure.network else "none",
         reference=who.data.source,
-        reference_hash=real.data.fingerprint,
-        split=scene.reference.name,
+        reference_hash=(real.train_data if found.among == "train" else real.data).fingerprint,
+        split=found.among or scene.reference.name,
         reference_count=found.reference,
         generated_count=found.generated,
         weights=who.weights,

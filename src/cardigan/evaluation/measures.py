@@ -15,7 +15,7 @@ from cardigan.metrics.classes import class_coverage, class_divergence, class_sha
 from cardigan.metrics.duplicates import birthday, duplicates
 from cardigan.metrics.frechet import frechet_distance
 from cardigan.metrics.inception_score import inception_score
-from cardigan.metrics.jackknife import jackknife, wilson
+from cardigan.metrics.jackknife import jackknife
 from cardigan.metrics.kernel import kernel_distance
 from cardigan.metrics.manifold import manifold
 from cardigan.metrics.memorisation import memorisation
@@ -30,6 +30,7 @@ MANIFOLD = 5_000
 """Samples of each side that it is made of, at most."""
 SUBSETS = 100
 """Of the kernel distance, 1,000 samples each; floor and ceiling, of which less is asked, take a quarter."""
+INF = float("inf")
 SHOWN = 60
 """Pairs that are shown."""
 PAIRS = 5_000
@@ -52,6 +53,7 @@ class Found:
         ceiling: what a trivial generator reaches, likewise.
         note: for the reader.
         alarm: whether the measure's own test says that something is wrong; None: it has none.
+        among: the split that the real samples used are from, where it is not that of the reference.
         pairs: generated and train samples to be shown beside each other, the most telling first.
     """
 
@@ -66,6 +68,7 @@ class Found:
     ceiling: float | None = None
     note: str = ""
     alarm: bool | None = None
+    among: str = ""
     pairs: Sequence[tuple[int, int]] = ()
 
 
@@ -136,10 +139,8 @@ class Measure:
 def _frechet(scene: Scene) -> Iterator[Found]:
     mine, theirs = scene.generated.moments, scene.reference.moments
     value = frechet_distance(mine.mean, mine.covariance, theirs.mean, theirs.covariance)
-    low = high = None
-    if scene.intervals:
-        without = [_frechet_without(scene, group) for group in range(GROUPS)]
-        low, high = jackknife(without, value)
+    without = [_frechet_without(scene, group) for group in range(GROUPS)] if scene.intervals else []
+    low, high = _interval(without, value, 0.0, INF)
     few = min(scene.generated.count, scene.reference.count) <= len(mine.mean)
     note = "fewer samples than features: higher than it would be with more; compare at equal counts only" if few else ""
     yield Found("fd", value, scene.generated.count, scene.reference.count, low, high, note=note)
@@ -175,7 +176,8 @@ def _manifold(scene: Scene) -> Iterator[Found]:
             without.append(manifold(mine, theirs, NEIGHBOURS))
     for key in ("precision", "recall", "density", "coverage"):
         value = getattr(found, key)
-        low, high = jackknife([getattr(each, key) for each in without], value) if without else (None, None)
+        most = INF if key == "density" else 1.0
+        low, high = _interval([getattr(each, key) for each in without], value, 0.0, most)
         yield Found(key, value, count, among, low, high, "higher")
 
 
@@ -186,18 +188,27 @@ def _but(features: Tensor, group: int) -> Tensor:
 def _classes(scene: Scene) -> Iterator[Found]:
     real, generated = (predicted(view) for view in (scene.reference, scene.generated))
     among = len(scene.classes)
-    theirs = class_shares(real, among)
 
-    def both(predictions: Tensor) -> tuple[float, float]:
-        mine = class_shares(predictions, among)
-        return float(class_coverage(mine, theirs)), float(class_divergence(mine, theirs))
+    def both(mine: Tensor, theirs: Tensor) -> tuple[float, float]:
+        shares, real_shares = class_shares(mine, among), class_shares(theirs, among)
+        return class_coverage(shares, real_shares), class_divergence(shares, real_shares)
 
-    value = both(generated)
-    without = [both(_but(generated, group)) for group in range(GROUPS)] if scene.intervals else []
-    low, high = jackknife([each[1] for each in without], value[1]) if without else (None, None)
+    value = both(generated, real)
+    without = [both(_but(generated, g), _but(real, g)) for g in range(GROUPS)] if scene.intervals else []
+    coverage, divergence = (
+        _interval([each[n] for each in without], value[n], 0.0, top) for n, top in ((0, 1.0), (1, INF))
+    )
     note = f"share of {among} classes; one counts with at least a third of its real share"
-    yield Found("class-coverage", value[0], *scene.counts, better="higher", note=note)
-    yield Found("class-kl", value[1], *scene.counts, low, high)
+    yield Found("class-coverage", value[0], *scene.counts, *coverage, better="higher", note=note)
+    yield Found("class-kl", value[1], *scene.counts, *divergence)
+
+
+def _interval(without: Sequence[float], value: float, low: float, high: float) -> tuple[float | None, float | None]:
+    """The jackknife's 95% interval, cut to the values that there are; none without groups."""
+    if not without:
+        return None, None
+    ends = jackknife(without, value)
+    return max(low, ends[0]), min(high, ends[1])
 
 
 def predicted(view: View) -> Tensor:
@@ -208,46 +219,52 @@ def predicted(view: View) -> Tensor:
 
 def _per_class(scene: Scene) -> Iterator[Found]:
     found = per_class(scene)
-    if found:
-        worst = max(found, key=lambda name: found[name])
-        yield Found("fd-worst-class", found[worst], *scene.counts, note=f"the worst class is {worst}")
+    if not found:
+        return
+    worst = max(found, key=lambda name: found[name])
+    groups = range(GROUPS) if scene.intervals else ()
+    without = [max(per_class(scene, group).values(), default=found[worst]) for group in groups]
+    ends = _interval(without, found[worst], 0.0, INF)
+    yield Found("fd-worst-class", found[worst], *scene.counts, *ends, note=f"the worst class is {worst}")
 
 
-def per_class(scene: Scene) -> dict[str, float]:
-    """Fréchet distance of each class with enough samples: by the label asked for, else by the predicted class."""
-    labels = scene.generated.labels if scene.asked else predicted(scene.generated)
-    assert labels is not None
-    mine, theirs = scene.generated.features, scene.reference.features
-    real = predicted(scene.reference) if scene.reference.labels is None else scene.reference.labels
-    found = intra_frechet(mine, labels[: len(mine)], theirs, real[: len(theirs)], scene.classes)
-    return dict(found.distances)
+def per_class(scene: Scene, without: int | None = None) -> dict[str, float]:
+    """Fréchet distance of each class with enough samples; the extractor says which is which, on both sides.
+
+    Args:
+        without: a group of samples to be left out.
+    """
+    sides = [(view.features, predicted(view)[: len(view.features)]) for view in (scene.generated, scene.reference)]
+    if without is not None:
+        sides = [(_but(features, without), _but(classes, without)) for features, classes in sides]
+    (mine, my_classes), (theirs, their_classes) = sides
+    return dict(intra_frechet(mine, my_classes, theirs, their_classes, scene.classes).distances)
 
 
 def _sliced(scene: Scene) -> Iterator[Found]:
     mine, theirs = scene.generated.samples, scene.reference.samples
     value = sliced_wasserstein(mine, theirs, seed=scene.seed)
-    low = high = None
-    if scene.intervals:
-        without = [sliced_wasserstein(_but(mine, g), _but(theirs, g), seed=scene.seed) for g in range(GROUPS)]
-        low, high = jackknife(without, value)
+    groups = range(GROUPS) if scene.intervals else ()
+    without = [sliced_wasserstein(_but(mine, g), _but(theirs, g), seed=scene.seed) for g in groups]
+    low, high = _interval(without, value, 0.0, INF)
     yield Found("swd", value, len(mine), len(theirs), low, high)
 
 
 def _spectrum(scene: Scene) -> Iterator[Found]:
     mine, theirs = scene.generated.samples, scene.reference.samples
     value = spectrum_distance(mine, theirs)
-    low = high = None
-    if scene.intervals:
-        low, high = jackknife([spectrum_distance(_but(mine, g), _but(theirs, g)) for g in range(GROUPS)], value)
+    groups = range(GROUPS) if scene.intervals else ()
+    low, high = _interval([spectrum_distance(_but(mine, g), _but(theirs, g)) for g in groups], value, 0.0, INF)
     yield Found("spectrum", value, len(mine), len(theirs), low, high, note="in decibels")
 
 
 def _duplicates(scene: Scene) -> Iterator[Found]:
     mine, theirs = _some(scene.generated), _some(scene.reference)
     found = duplicates(mine, theirs)
-    low, high = wilson(round(found.rate * found.count), found.count) if scene.intervals else (None, None)
+    without = [duplicates(_but(mine, g), _but(theirs, g)).rate for g in range(GROUPS)] if scene.intervals else []
+    ends = _interval(without, found.rate, 0.0, 1.0)
     note = "near: as near as one in a hundred real samples is to another"
-    yield Found("duplicates", found.rate, found.count, found.count, low, high, note=note)
+    yield Found("duplicates", found.rate, found.count, found.count, *ends, note=note)
     support = birthday(mine[: found.count], found.threshold)
     note = "a lower bound: no two samples are alike" if support.is_bound else "by the birthday paradox"
     upper = None if support.is_bound else support.high
@@ -274,6 +291,7 @@ def _memorisation(scene: Scene) -> Iterator[Found]:
         floor=found.expected,
         note=note,
         alarm=found.flagged,
+        among="train",
         pairs=found.pairs(SHOWN),
     )
 

@@ -11,7 +11,7 @@ from cardigan.randomness import Random
 PATHS = 5_000
 
 
-def measured_paths(model: Model, extractor: Extractor, seed: int) -> PathLength:
+def measured_paths(model: Model, extractor: Extractor, truncation: float, seed: int) -> PathLength:
     """Between random latents of `model`: along great arcs where they are normal, straight where they are not.
 
     Every path stays within one class where the generator is conditional.
@@ -22,8 +22,13 @@ def measured_paths(model: Model, extractor: Extractor, seed: int) -> PathLength:
     shares = random.uniform(PATHS).to(model.device)
 
     def make(latents: Tensor) -> Tensor:
-        labels = torch.arange(len(latents), device=model.device) % model.form.classes if model.conditional else None
-        return generator(latents, labels).float().cpu()
+        labels = None
+        if model.conditional:  # both ends of a step come in one batch, and have one label
+            labels = (torch.arange(len(latents) // 2, device=model.device) % model.form.classes).repeat(2)
+        mapped = generator.map(latents, labels)
+        if truncation < 1:
+            mapped = generator.centre(labels).to(mapped).lerp(mapped, truncation)
+        return generator.synthesize(mapped, labels).float().cpu()
 
     def features(samples: Tensor) -> Tensor:
         return extractor(samples).values

@@ -14,7 +14,6 @@ from cardigan.data.base import Data, Dataset, Watch
 from cardigan.data.sources.source import Split
 from cardigan.errors import CardiganError
 from cardigan.evaluation.baseline import independent_pixels
-from cardigan.evaluation.subject import rounded
 from cardigan.evaluation.view import GROUPS, PIXELS, View
 from cardigan.extractors.base import CHUNK, Extractor
 from cardigan.metrics.moments import Moments
@@ -82,6 +81,8 @@ def look_at_real(
             f"The floor is measured with {floor.count:,} real samples of {other}, fewer than the {count:,} generated "
             "ones: it lies too high."
         )
+    if len(sets["train"]) > TRAIN:
+        remarks.append(f"Copies were looked for among {TRAIN:,} of {len(sets['train']):,} train samples.")
     return Real(
         data=sets[split],
         train_data=sets["train"],
@@ -89,13 +90,15 @@ def look_at_real(
         train=views["train"],
         held_out=_held_out(data, views["test"], extractor, watch),
         floor=floor,
-        trivial=_trivial(sets["train"], count, extractor, watch),
+        trivial=_trivial(sets["train"], min(count, TRAIN), extractor, watch),
         generated=count,
         remarks=tuple(remarks),
     )
 
 
 def _count(asked: int | None, most: int | None, reference: int) -> int:
+    if most == 1:
+        raise CardiganError("one picture cannot be judged; allowed: two or more")
     if asked is not None and (asked < 2 or (most is not None and asked > most)):
         raise CardiganError(f"--samples: {asked} cannot be had; allowed: 2 to {most or 'as many as you like'}")
     count = asked or min(max(reference, FEW), MANY)
@@ -124,7 +127,7 @@ def _trivial(train: Dataset, count: int, extractor: Extractor, watch: Watch) -> 
     donors = train.draw(0, min(len(train), PIXELS)).sample.cpu()
 
     def batches() -> Iterator[Tensor]:
-        return (rounded(batch, train.codec) for batch in independent_pixels(donors, count, SEED))
+        return (train.codec.rounded(batch) for batch in independent_pixels(donors, count, SEED))
 
     name = "independent pixels"
     features, logits = _features(name, batches, count, train, extractor, watch)

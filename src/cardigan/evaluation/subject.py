@@ -39,6 +39,7 @@ class Candidate:
         weights: "average" or "raw"; None for a folder.
         truncation: of the latents; None for a folder.
         curves: recorded in training.
+        remarks: what should be known of its samples.
     """
 
     subject: Subject
@@ -53,6 +54,7 @@ class Candidate:
     weights: str | None = None
     truncation: float | None = None
     curves: tuple[Curve, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def candidate(
@@ -79,13 +81,17 @@ def candidate(
     if against is not None:
         if (path / "recipe.yaml").is_file():
             raise CardiganError(f"--against: {name} is a run, judged against its own data; allowed: test, train")
-        return _folder(name, against, overrides, watch)
+        if (checkpoint, weights, truncation) != ("best", "average", 1.0):
+            raise CardiganError("--checkpoint, --raw, --truncation: they are of a run; pictures are judged as they are")
+        return _folder(name, against, list(overrides), watch)
     if path.exists() and not (path / "recipe.yaml").is_file():
         raise CardiganError(f"{name} is no run; to judge its pictures: cardigan evaluate {name} --against SOURCE")
-    return _run(open_run(name), overrides, checkpoint, weights, truncation)
+    return _run(open_run(name), overrides, checkpoint, weights, truncation, watch)
 
 
-def _run(run: Run, overrides: Iterable[str], checkpoint: str, weights: Weights, truncation: float) -> Candidate:
+def _run(
+    run: Run, overrides: Iterable[str], checkpoint: str, weights: Weights, truncation: float, watch: Watch
+) -> Candidate:
     if not 0 <= truncation <= 1:
         raise CardiganError(f"--truncation: must lie between 0 and 1, not {truncation}")
     clock, which = chosen_checkpoint(run, checkpoint)
@@ -93,6 +99,7 @@ def _run(run: Run, overrides: Iterable[str], checkpoint: str, weights: Weights, 
     rows = run.scalars()
     minutes = [row["minutes"] for row in rows if row["samples"] <= model.clock]
     recipe = run.recipe.but(*overrides)
+    _check_data(run, recipe.data, watch)
     name = run.folder.resolve().name
     return Candidate(
         subject=Subject(name, "run", recipe.name, model.clock, minutes[-1] if minutes else None, which),
@@ -107,6 +114,19 @@ def _run(run: Run, overrides: Iterable[str], checkpoint: str, weights: Weights, 
         truncation=truncation,
         curves=curves(rows),
     )
+
+
+def _check_data(run: Run, data: Data, watch: Watch) -> None:
+    """Refuse data whose train split is not what the run was trained on: its test split may hold what the run has seen.
+
+    Raises:
+        CardiganError: it is not.
+    """
+    if data.load("train", 0, watch).fingerprint != run.environment.get("data"):
+        raise CardiganError(
+            f"{run.folder}: {data.source} does not give the train split that this run was trained on (it changed, or "
+            "data.* or its storage differ now); scores against its other splits would mean nothing"
+        )
 
 
 def chosen_checkpoint(run: Run, wanted: str) -> tuple[int | None, str]:
@@ -136,35 +156,42 @@ def _curve(name: str, rows: list[dict[str, Any]]) -> Curve:
     return Curve(name, clocks, minutes, tuple(row[name] for row in rows))
 
 
-def _folder(name: str, against: str, overrides: Iterable[str], watch: Watch) -> Candidate:
+def _folder(name: str, against: str, overrides: list[str], watch: Watch) -> Candidate:
     """A source of pictures as candidate; the real ones are brought to its size and channels."""
     every = {"kind": "pictures", "source": name, "test": 0.0, "validation": 0.0}
-    mine = build({"name": AUTO, "data": every, "game": {"kind": "gan", "networks": "mlp"}}).data.load("train", 0, watch)
-    assert isinstance(mine.codec.channels, int)  # type: ignore[attr-defined]
-    height, width = mine.form.shape[1:]
-    theirs = {"kind": "pictures", "source": against, "size": f"{height}x{width}", "channels": mine.form.shape[0]}
-    data = build({"name": AUTO, "data": theirs, "game": {"kind": "gan", "networks": "mlp"}}, *layers(overrides)).data
-    assert isinstance(data, Pictures)
-    if data.sides != (height, width) or data.channels != mine.form.shape[0]:
-        raise CardiganError(
-            f"data.size, data.channels: the pictures of {name} have {height}x{width} pixels and {mine.form.shape[0]} "
-            "channels; the real ones are brought to that"
-        )
+    settings = _pictures(every, *layers(overrides), every)
+    judged = settings.load("train", 0, watch)
+    channels, height, width = judged.form.shape
+    theirs = {"source": against, "size": f"{height}x{width}", "channels": channels}
+    data = _pictures({"kind": "pictures", **theirs}, *layers(overrides), theirs)
+    others = [split for split in settings.open().parts if split != "train"]
+    remarks = [f"{name}: {each}." for each in judged.remarks]
+    if others:
+        remarks.append(f"{name} has splits; its train pictures were judged, not those of {', '.join(others)}.")
 
     def stream(count: int, seed: int, labels: Tensor | None) -> Iterator[Tensor]:
         for start in range(0, count, 256):
-            yield mine.draw(start, min(256, count - start)).sample
+            yield judged.draw(start, min(256, count - start)).sample
 
     place = Path(name).expanduser()
-    subject = Subject(place.resolve().name or name, "folder")
-    return Candidate(subject, place, data, Form(mine.form.shape, 0), mine.codec, stream, most=len(mine))
+    return Candidate(
+        subject=Subject(place.resolve().name or name, "folder"),
+        place=place,
+        data=plain(data),
+        form=Form(judged.form.shape, 0),
+        codec=judged.codec,
+        stream=stream,
+        most=len(judged),
+        remarks=tuple(remarks),
+    )
 
 
-def rounded(samples: Tensor, codec: Codec) -> Tensor:
-    """Pictures as their files will hold them: on the grid of 8 bits; everything else unchanged."""
-    if codec.kind != "pictures":
-        return samples
-    return (samples.float().nan_to_num(0.0) + 1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1)
+def _pictures(*contents: dict[str, Any]) -> Pictures:
+    """The data settings that plain `contents` describe, later ones over earlier ones."""
+    game = {"name": AUTO, "game": {"kind": "gan", "networks": "mlp"}}
+    data = build(game, *({"data": each.get("data", each)} for each in contents)).data
+    assert isinstance(data, Pictures)
+    return data
 
 
 def to_bytes(samples: Tensor) -> Tensor:

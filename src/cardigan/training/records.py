@@ -74,8 +74,11 @@ class Recorder:
         self.next_grid = next_mark(self.loop.clock, self.settings.first_grid)
         return path
 
-    def checkpoint(self, minutes: float) -> Path:
+    def checkpoint(self, minutes: float, ended: bool = False) -> Path:
         """Save everything that decides the trajectory; older checkpoints are thinned out.
+
+        Args:
+            ended: training ends here before its budget is spent, since scores do not improve.
 
         Raises:
             TrainingFailedError: a weight is not finite (the last losses may have been, before the last step).
@@ -83,7 +86,7 @@ class Recorder:
         for name, player in self.loop.game.players.items():
             if not all(bool(value.isfinite().all()) for value in player.state_dict().values()):
                 raise TrainingFailedError(self._obituary(f"a weight of the {name}"))
-        path = checkpoint.save_checkpoint(self.loop, self.run.checkpoint_folder, minutes=minutes)
+        path = checkpoint.save_checkpoint(self.loop, self.run.checkpoint_folder, minutes=minutes, ended=ended)
         checkpoint.prune(self.run.checkpoint_folder, self.run.best())
         self.events.flush()
         return path

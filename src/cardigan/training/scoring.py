@@ -39,6 +39,7 @@ class Scorer:
         form = held_out.form
         self.extractor: Extractor = local(data, "guide", watch) if len(form.shape) == 3 else Raw(form)
         count = min(len(held_out), self.settings.samples)
+        self.labels = self._real_labels()
         self.real = self._features(held_out.draw(at, min(CHUNK, count - at)).sample for at in range(0, count, CHUNK))
 
     @property
@@ -67,10 +68,18 @@ class Scorer:
     def _samples(self) -> Iterable[Tensor]:
         loop, count = self.loop, self.settings.samples
         inputs = loop.game.showcase(count, Random(loop.recipe.training.seed, "score"))
+        if "labels" in inputs and self.labels is not None:
+            inputs["labels"] = self.labels
         for at in range(0, count, CHUNK):
             some = {name: self._here(value[at : at + CHUNK]) for name, value in inputs.items()}
             with torch.no_grad(), loop.precision.forward_context():
-                yield loop.game.show(loop.average.players, **some).float().cpu().nan_to_num(0.0).clamp(-1e6, 1e6)
+                samples = loop.game.show(loop.average.players, **some).float().cpu()
+            yield loop.dataset.codec.rounded(samples.nan_to_num(0.0).clamp(-1e6, 1e6))
+
+    def _real_labels(self) -> Tensor | None:
+        """As often as they occur in the train split."""
+        labels = self.loop.dataset.draw(0, self.settings.samples).label
+        return None if labels is None else labels.cpu()
 
     def _here(self, value: Tensor) -> Tensor:
         return value.to(self.loop.fabric.device, self.loop.choice.dtype if value.is_floating_point() else None)

@@ -27,7 +27,14 @@ from cardigan.training.progress import Progress, Silent
 from cardigan.training.records import Recorder, crossed, cut
 from cardigan.training.scoring import Scorer
 
-MAY_CHANGE = ("training.samples", "training.minutes", "records.", "scoring.", "data.storage")
+MAY_CHANGE = (
+    "training.samples",
+    "training.minutes",
+    "records.",
+    "scoring.interval",
+    "scoring.patience",
+    "data.storage",
+)
 """Keys that may differ on resume: they do not touch the trajectory (a stream's order is another data set's)."""
 
 
@@ -72,13 +79,14 @@ def train(
     choice = _choose(loaded, dataset, fabric)
     choice.apply()
     loop = Loop(loaded, dataset, choice, fabric)
+    scorer = _scorer(loop, progress)
     run: Run = fabric.broadcast(create_run(loaded, out) if fabric.is_global_zero else None)  # type: ignore[assignment]
     if fabric.is_global_zero:
         with writable(run.folder):
             _describe(run, choice, dataset)
     progress.started(run, loaded, dataset, choice)
     with closing(dataset):
-        return _play(run, loop, 0.0, progress)
+        return _play(run, loop, scorer, 0.0, progress)
 
 
 def resume(
@@ -116,6 +124,7 @@ def resume(
     choice = recorded.engine if recorded else _choose(recipe, dataset, fabric)
     choice.apply()
     loop = Loop(recipe, dataset, choice, fabric)
+    scorer = _scorer(loop, progress)
     with _held(run, fabric):
         minutes = 0.0 if path is None else _restore(run, loop, path)
         if fabric.is_global_zero:
@@ -127,7 +136,7 @@ def resume(
     changes = _environment_changes(recorded.environment) if recorded else []
     progress.resumed(run, recipe, dataset, choice, loop.clock, changes)
     with closing(dataset):
-        return _play(run, loop, minutes, progress)
+        return _play(run, loop, scorer, minutes, progress)
 
 
 def _restore(run: Run, loop: Loop, path: Path) -> float:
@@ -138,10 +147,9 @@ def _restore(run: Run, loop: Loop, path: Path) -> float:
         raise CardiganError(f"{damage}; {run.offer(int(path.name), 'resume')}") from None
 
 
-def _play(run: Run, loop: Loop, minutes: float, progress: Progress) -> Run:
+def _play(run: Run, loop: Loop, scorer: Scorer | None, minutes: float, progress: Progress) -> Run:
     """Rounds until the budget is spent or a signal comes; then a checkpoint, whatever the reason."""
     records, writes = loop.recipe.records, loop.fabric.is_global_zero
-    scorer = _scorer(loop, progress) if writes and loop.recipe.scoring.interval else None
     start = time.monotonic() - 60 * minutes
     with _held(run, loop.fabric), _peers(run, loop.fabric), _signals() as caught, progress, writable(run.folder):
         recorder = Recorder(run, loop, loop.dataset.codec) if writes else None
@@ -163,7 +171,7 @@ def _play(run: Run, loop: Loop, minutes: float, progress: Progress) -> Run:
                 start += _score(scorer, recorder, elapsed, progress)
                 saves, ended = True, scorer.stalled(run)
             if saves:
-                recorder.checkpoint(elapsed)
+                recorder.checkpoint(elapsed, ended)
         if recorder:
             _finish(recorder, elapsed, progress)
     if over > 0:
@@ -180,7 +188,10 @@ def _finish(recorder: Recorder, minutes: float, progress: Progress) -> None:
     recorder.close()
 
 
-def _scorer(loop: Loop, progress: Progress) -> Scorer:
+def _scorer(loop: Loop, progress: Progress) -> Scorer | None:
+    """What scores while training, if that is asked for: one process does it for all."""
+    if not (loop.recipe.scoring.interval and loop.fabric.is_global_zero):
+        return None
     with progress.reading() as watch:
         return Scorer(loop, watch)
 
@@ -323,7 +334,7 @@ def _changed(recipe: Recipe, overrides: list[str]) -> Recipe:
     if refused:
         raise CardiganError(
             f"{refused[0]} may not change on resume; allowed: training.samples, training.minutes, records.*, "
-            "scoring.*, data.storage (for anything else start a new run)"
+            "scoring.interval, scoring.patience, data.storage (for anything else start a new run)"
         )
     return changed
 

@@ -17,7 +17,7 @@ _SHARES = (
 )
 _QUALITY = (
     "Precision: share of a group's generated samples that lie among its real ones. Recall: share of its real ones that "
-    "lie among the generated. In brackets what as many unseen real samples reach. A group that is drawn worse shows."
+    "lie among the generated. In brackets what as many real samples reach. A group that is drawn worse shows."
 )
 
 

@@ -16,7 +16,7 @@ from cardigan.files import writable, write_text
 
 _SCORES = (
     "Best first. The dot is the value, the thick line its 95% interval; further right is better. The upright mark is "
-    "what unseen real samples reach; each axis goes from there as far as these runs need."
+    "what real samples reach; each axis goes from there as far as these runs need."
 )
 _CURVES = (
     "Scores as recorded while training, which may rest on fewer samples than those above. Losses are left out: those "

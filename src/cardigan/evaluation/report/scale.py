@@ -35,9 +35,14 @@ class Scale:
 
 
 def scale_of(score: Score) -> Scale | None:
-    """The scale of a score; None where its floor or ceiling is not known, or they are equal."""
+    """The scale of a score; None where an end is not known, or a trivial generator does as well as real data.
+
+    Then the score does not tell them apart, and a place between them means nothing.
+    """
     trivial, real = score.ceiling, score.floor
     if trivial is None or real is None or not isfinite(trivial) or not isfinite(real) or trivial == real:
+        return None
+    if score.better != "neither" and (trivial > real) != (score.better == "lower"):
         return None
     return Scale(trivial, real, real > 0 and trivial / real >= RATIO)
 

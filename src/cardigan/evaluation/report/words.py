@@ -43,7 +43,7 @@ def summarise(scores: Sequence[Score], classes: Sequence[ClassShare]) -> tuple[s
 def _headline(score: Score) -> str:
     known = []
     if score.floor is not None:
-        known.append(f"unseen real samples reach {beside(score, score.floor)}")
+        known.append(f"real samples reach {beside(score, score.floor)}")
     if score.ceiling is not None:
         known.append(f"a trivial generator {'' if known else 'reaches '}{beside(score, score.ceiling)}")
     if not known:
@@ -55,11 +55,12 @@ def _way(score: Score) -> str:
     """How far a score has come from a trivial generator to real data, as the end of a sentence."""
     scale, position = scale_of(score), position_of(score)
     if scale is None or position is None:
-        return ""
+        known = score.floor is not None and score.ceiling is not None
+        return "; this score does not tell a trivial generator from real data here" if known else ""
     if _reaches_floor(score):
         return "; within its interval the same as real samples"
     if position > 1:
-        return "; beyond what unseen real samples reach: look for copies and for too little variety"
+        return "; beyond what real samples reach: look for copies and for too little variety"
     words = next(words for limit, words in _WAY if position >= limit)
     return f"; {words}{', counted in factors' if scale.logarithmic and position >= 0.05 else ''}"
 
