@@ -14,8 +14,8 @@ WIDE = 1.8
 """Width by height from which a picture takes the whole width of the page."""
 _SCORES = (
     "Real: what real samples of another split reach by the same protocol, the best to hope for. Trivial: what "
-    "a trivial generator reaches. The bar goes from trivial on the left to real on the right: the dot is the value, the "
-    "thick line its 95% interval; on a logarithmic scale ticks are powers of ten."
+    "a trivial generator reaches. The bar goes from trivial on the left to real on the right: the dot is the value, "
+    "the thick line its 95% interval; on a logarithmic scale ticks are powers of ten."
 )
 _CLASSES = (
     "As a classifier sees both: the bar is the share among the generated samples, its thin line the 95% interval, "
