@@ -265,7 +265,7 @@ def over_seeds(values: list[float]) -> str:
     """Mean and 95% interval of three seeds (t quantile of two degrees of freedom)."""
     mean = sum(values) / len(values)
     spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
-    return f"{number(mean)} ({number(mean - 4.303 * spread)} to {number(mean + 4.303 * spread)})"
+    return f"{number(mean)} ({number(max(0.0, mean - 4.303 * spread))} to {number(mean + 4.303 * spread)})"
 
 
 def toy_table(seen: dict[str, str]) -> str:
