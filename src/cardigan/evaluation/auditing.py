@@ -10,7 +10,6 @@ import torch
 from cardigan.data.base import Data, Watch, silent
 from cardigan.data.pictures import Pictures
 from cardigan.data.sources import absolute
-from cardigan.data.workers import usable_cores
 from cardigan.errors import CardiganError
 from cardigan.evaluation.audit import Audit, audit
 from cardigan.evaluation.evaluate import FOLDER, THREADS
@@ -53,7 +52,7 @@ def audit_subject(
     Raises:
         CardiganError: data without labels, a table that does not fit, a classifier no better than chance.
     """
-    torch.set_num_threads(min(usable_cores(), THREADS))
+    torch.set_num_threads(min(torch.get_num_threads(), THREADS))
     if out is not None:
         check_folder(Path(out))
     who = candidate(subject, against, overrides, checkpoint=checkpoint, watch=watch)

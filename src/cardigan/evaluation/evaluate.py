@@ -13,7 +13,6 @@ from torch import Tensor
 import cardigan
 from cardigan.data.base import Dataset, Watch, silent
 from cardigan.data.sources.source import Split
-from cardigan.data.workers import usable_cores
 from cardigan.evaluation.classes import shares_of_classes
 from cardigan.evaluation.exhibits import exhibits
 from cardigan.evaluation.measures import Found, Measure, Scene, chosen
@@ -77,7 +76,7 @@ def evaluate(
     Raises:
         CardiganError: in one line, what cannot be judged and why.
     """
-    torch.set_num_threads(min(usable_cores(), THREADS))
+    torch.set_num_threads(min(torch.get_num_threads(), THREADS))
     wanted = chosen(metrics)
     if out is not None:
         check_folder(Path(out))
