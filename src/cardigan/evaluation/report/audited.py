@@ -42,7 +42,12 @@ def page(found: Audit, subject: Subject) -> str:
     )
     return document(
         f"Audit of {subject.name}",
-        tag("header", kind, tag("h1", subject.name), bullets([found.summary(), counted, *found.remarks])),
+        tag(
+            "header",
+            kind,
+            tag("h1", subject.name),
+            bullets([found.summary(), counted, *(f"{each[:1].upper()}{each[1:]}." for each in found.remarks)]),
+        ),
         section(f"Shares by {found.attribute}", _shares(found.groups), about=_SHARES),
         section("Quality by group", _qualities(found.groups), about=_QUALITY),
     )
