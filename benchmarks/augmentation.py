@@ -37,8 +37,8 @@ from cardigan.data.base import Dataset
 from cardigan.data.pictures import Pictures
 from cardigan.data.sources.source import Split
 from cardigan.evaluation.classifier import few, first
-from cardigan.evaluation.subject import to_bytes
 from cardigan.evaluation.usefulness import ARMS, Interval, arm_accuracy
+from cardigan.extractors.resizing import to_bytes
 from cardigan.files import write_text
 from cardigan.sample import Batch
 
@@ -224,7 +224,7 @@ def trained(name: str, real: Batch, seed: int, effort: Effort, folder: Path) -> 
     source, out = folder / f"few-{seed}.npz", folder / f"run-{seed}"
     if not source.exists():
         assert real.label is not None
-        np.savez(source, images=to_bytes(real.sample).permute(0, 2, 3, 1).numpy(), labels=real.label.numpy())
+        np.savez(source, images=to_bytes(real.sample).byte().permute(0, 2, 3, 1).numpy(), labels=real.label.numpy())
     command = [sys.executable, "-m", "cardigan"]
     subject = SUBJECTS[name]
     for part, minutes in enumerate((effort.minutes / 2, effort.minutes)):  # resumed, so that there is a checkpoint

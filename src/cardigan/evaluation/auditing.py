@@ -12,7 +12,7 @@ from cardigan.data.pictures import Pictures
 from cardigan.data.sources import absolute
 from cardigan.errors import CardiganError
 from cardigan.evaluation.audit import Audit, audit
-from cardigan.evaluation.evaluate import FOLDER, THREADS
+from cardigan.evaluation.evaluate import THREADS, folder_for
 from cardigan.evaluation.report.audited import write_audit
 from cardigan.evaluation.subject import Candidate, candidate
 from cardigan.extractors import open_extractor
@@ -70,7 +70,7 @@ def audit_subject(
     )
     if who.labelled:
         found = replace(found, remarks=(*found.remarks, ASKED))
-    folder = Path(out) if out is not None else who.place if who.model else FOLDER / who.subject.name
+    folder = folder_for(who, out)
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "audit.json", json.dumps({"subject": vars(who.subject), **found.plain()}, indent=1))

@@ -100,12 +100,17 @@ def evaluate(
         augmentation=partial(_augmentation, who, real, seed, watch) if who.labelled else None,
     )
     evaluation = _judged(who, scene, real, eye, wanted, watch)
-    folder = Path(out) if out is not None else who.place if who.model else FOLDER / who.subject.name
+    folder = folder_for(who, out)
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / JSON, json.dumps(evaluation.plain(), indent=1))
         write_report(evaluation, folder / PAGE)
     return evaluation, folder
+
+
+def folder_for(who: Candidate, out: str | Path | None) -> Path:
+    """Where reports on `who` go: `out` if it is given, else the run's folder, else one named after the pictures."""
+    return Path(out) if out is not None else who.place if who.model else FOLDER / who.subject.name
 
 
 def _against(against: str | None) -> tuple[str | None, Split]:
@@ -119,9 +124,8 @@ def _against(against: str | None) -> tuple[str | None, Split]:
 
 
 def _generated(who: Candidate, real: Real, eye: Extractor, seed: int, watch: Watch) -> View:
-    count, labels = real.generated, None
-    if who.labelled and real.train.labels is not None:  # as often as in the real data
-        labels = real.train.labels[torch.arange(count) % len(real.train.labels)]
+    count = real.generated
+    labels = _labels(real, count) if who.labelled else None
 
     def batches() -> Iterator[Tensor]:
         done = 0
@@ -133,11 +137,17 @@ def _generated(who: Candidate, real: Real, eye: Extractor, seed: int, watch: Wat
     return look("generated", batches(), eye, labels)
 
 
+def _labels(real: Real, count: int) -> Tensor | None:
+    """`count` labels to ask for, as often as they occur in the train split."""
+    labels = real.train.labels
+    return None if labels is None else labels[torch.arange(count) % len(labels)]
+
+
 def _made(who: Candidate, real: Real, seed: int) -> Batch:
     """As many samples as were judged, with the labels that they were asked for."""
-    assert real.train.labels is not None
     count = min(real.generated, TRAIN)  # all are in memory at once
-    labels = real.train.labels[torch.arange(count) % len(real.train.labels)]
+    labels = _labels(real, count)
+    assert labels is not None
     made = [who.codec.rounded(batch) for batch in who.stream(count, derive_seed("evaluate", seed), labels)]
     return Batch(torch.cat(made), labels)
 

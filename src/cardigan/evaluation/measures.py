@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import sqrt
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +26,7 @@ from cardigan.metrics.sliced import sliced_wasserstein
 from cardigan.metrics.spectrum import spectrum_distance
 from cardigan.settings import allowed
 
+Value = TypeVar("Value")
 NEIGHBOURS = 5
 """Neighbours that make up the manifold of precision, recall, density and coverage (Naeem et al. 2020)."""
 MANIFOLD = 5_000
@@ -168,17 +171,20 @@ def _inception_score(scene: Scene) -> Iterator[Found]:
 
 def _manifold(scene: Scene) -> Iterator[Found]:
     count, among = (min(MANIFOLD, each) for each in scene.counts)
-    found = manifold(scene.generated.features[:count], scene.reference.features[:among], NEIGHBOURS)
-    without = []
-    if scene.intervals:
-        for group in range(GROUPS):
-            mine, theirs = _but(scene.generated.features[:count], group), _but(scene.reference.features[:among], group)
-            without.append(manifold(mine, theirs, NEIGHBOURS))
+    mine, theirs = scene.generated.features[:count], scene.reference.features[:among]
+    found = manifold(mine, theirs, NEIGHBOURS)
+    without = _without(scene, partial(manifold, k=NEIGHBOURS), mine, theirs)
     for key in ("precision", "recall", "density", "coverage"):
         value = getattr(found, key)
         most = INF if key == "density" else 1.0
         low, high = _interval([getattr(each, key) for each in without], value, 0.0, most)
         yield Found(key, value, count, among, low, high, "higher")
+
+
+def _without(scene: Scene, statistic: Callable[[Tensor, Tensor], Value], mine: Tensor, theirs: Tensor) -> list[Value]:
+    """The statistic without each group of samples, left out on both sides; empty where no interval is wanted."""
+    groups = range(GROUPS) if scene.intervals else ()
+    return [statistic(_but(mine, group), _but(theirs, group)) for group in groups]
 
 
 def _but(features: Tensor, group: int) -> Tensor:
@@ -194,7 +200,7 @@ def _classes(scene: Scene) -> Iterator[Found]:
         return class_coverage(shares, real_shares), class_divergence(shares, real_shares)
 
     value = both(generated, real)
-    without = [both(_but(generated, g), _but(real, g)) for g in range(GROUPS)] if scene.intervals else []
+    without = _without(scene, both, generated, real)
     coverage, divergence = (
         _interval([each[n] for each in without], value[n], 0.0, top) for n, top in ((0, 1.0), (1, INF))
     )
@@ -243,26 +249,24 @@ def per_class(scene: Scene, without: int | None = None) -> dict[str, float]:
 
 def _sliced(scene: Scene) -> Iterator[Found]:
     mine, theirs = scene.generated.samples, scene.reference.samples
-    value = sliced_wasserstein(mine, theirs, seed=scene.seed)
-    groups = range(GROUPS) if scene.intervals else ()
-    without = [sliced_wasserstein(_but(mine, g), _but(theirs, g), seed=scene.seed) for g in groups]
-    low, high = _interval(without, value, 0.0, INF)
+    distance = partial(sliced_wasserstein, seed=scene.seed)
+    value = distance(mine, theirs)
+    low, high = _interval(_without(scene, distance, mine, theirs), value, 0.0, INF)
     yield Found("swd", value, len(mine), len(theirs), low, high)
 
 
 def _spectrum(scene: Scene) -> Iterator[Found]:
     mine, theirs = scene.generated.samples, scene.reference.samples
     value = spectrum_distance(mine, theirs)
-    groups = range(GROUPS) if scene.intervals else ()
-    low, high = _interval([spectrum_distance(_but(mine, g), _but(theirs, g)) for g in groups], value, 0.0, INF)
+    low, high = _interval(_without(scene, spectrum_distance, mine, theirs), value, 0.0, INF)
     yield Found("spectrum", value, len(mine), len(theirs), low, high, note="in decibels")
 
 
 def _duplicates(scene: Scene) -> Iterator[Found]:
     mine, theirs = _some(scene.generated), _some(scene.reference)
     found = duplicates(mine, theirs)
-    without = [duplicates(_but(mine, g), _but(theirs, g)).rate for g in range(GROUPS)] if scene.intervals else []
-    ends = _interval(without, found.rate, 0.0, 1.0)
+    without = _without(scene, duplicates, mine, theirs)
+    ends = _interval([each.rate for each in without], found.rate, 0.0, 1.0)
     note = "near: as near as one in a hundred real samples is to another"
     yield Found("duplicates", found.rate, found.count, found.count, *ends, note=note)
     support = birthday(mine[: found.count], found.threshold)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from cardigan.data.base import Codec, Data, Watch, silent
@@ -192,8 +191,3 @@ def _pictures(*contents: dict[str, Any]) -> Pictures:
     data = build(game, *({"data": each.get("data", each)} for each in contents)).data
     assert isinstance(data, Pictures)
     return data
-
-
-def to_bytes(samples: Tensor) -> Tensor:
-    """(N, C, H, W) in [-1, 1] -> uint8."""
-    return (samples + 1).mul(127.5).round().clamp(0, 255).to(torch.uint8)

@@ -39,10 +39,6 @@ class View:
     labels: Tensor | None
     samples: Tensor
 
-    def without(self, group: int) -> Tensor:
-        """The features kept, but for those of one group."""
-        return self.features[torch.arange(len(self.features)) % GROUPS != group]
-
 
 def look(
     name: str,

@@ -4,12 +4,11 @@ from pathlib import Path
 
 from cardigan.evaluation.audit import Audit, Group
 from cardigan.evaluation.report.figures import share_bar
-from cardigan.evaluation.report.markup import Markup, document, joined, section, tag
+from cardigan.evaluation.report.markup import Markup, document, joined, section, tag, write
 from cardigan.evaluation.report.numbers import percent
 from cardigan.evaluation.report.page import bullets
 from cardigan.evaluation.report.tables import body, row, table
 from cardigan.evaluation.result import ClassShare, Subject
-from cardigan.files import writable, write_text
 
 _SHARES = (
     "The bar is the share among generated samples, corrected for the mistakes of the classifier that counted them; the "
@@ -27,10 +26,7 @@ def write_audit(found: Audit, subject: Subject, path: Path) -> Path:
     Raises:
         CardiganError: the file cannot be written.
     """
-    with writable(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, page(found, subject))
-    return path
+    return write(path, page(found, subject))
 
 
 def page(found: Audit, subject: Subject) -> str:

@@ -7,12 +7,11 @@ from pathlib import Path
 from cardigan.evaluation.comparison import TOLD, Comparison, Row, Table, limits
 from cardigan.evaluation.protocol import Score
 from cardigan.evaluation.report.figures import interval_bar, reach
-from cardigan.evaluation.report.markup import Markup, document, joined, section, tag
+from cardigan.evaluation.report.markup import Markup, document, joined, section, tag, write
 from cardigan.evaluation.report.page import bullets, charts, gallery
 from cardigan.evaluation.report.scale import Scale, scale_of
 from cardigan.evaluation.report.tables import body, row, table, value_cell
 from cardigan.evaluation.result import Curve, Exhibit
-from cardigan.files import writable, write_text
 
 _SCORES = (
     "Best first. The dot is the value, the thick line its 95% interval; further right is better. The upright mark is "
@@ -39,10 +38,7 @@ def write_comparison(
     Raises:
         CardiganError: the file cannot be written.
     """
-    with writable(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, page(comparison, curves, grids))
-    return path
+    return write(path, page(comparison, curves, grids))
 
 
 def page(comparison: Comparison, curves: Mapping[str, Sequence[Curve]], grids: Mapping[str, bytes]) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
+from cardigan.files import writable, write_text
+
 _VOID = frozenset({"img", "meta"})
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -69,3 +71,15 @@ def document(title: str, *body: object) -> str:
         tag("style", style),
     )
     return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', *body)), lang='en')}\n"
+
+
+def write(path: Path, page: str) -> Path:
+    """Write the HTML `page` to `path`.
+
+    Raises:
+        CardiganError: the file cannot be written.
+    """
+    with writable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, page)
+    return path

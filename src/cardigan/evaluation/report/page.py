@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cardigan.evaluation.report.figures import Line, legend, line_chart
-from cardigan.evaluation.report.markup import Markup, document, joined, section, tag
+from cardigan.evaluation.report.markup import Markup, document, joined, section, tag, write
 from cardigan.evaluation.report.tables import class_table, fact_list, protocol_tables, score_table
 from cardigan.evaluation.result import Curve, Evaluation, Exhibit, Subject
-from cardigan.files import writable, write_text
 
 WIDE = 1.8
 """Width by height from which a picture takes the whole width of the page."""
@@ -37,10 +36,7 @@ def write_report(evaluation: Evaluation, path: Path) -> Path:
     Raises:
         CardiganError: the file cannot be written.
     """
-    with writable(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, page(evaluation))
-    return path
+    return write(path, page(evaluation))
 
 
 def page(evaluation: Evaluation) -> str:
