@@ -38,7 +38,7 @@ from cardigan.data.pictures import Pictures
 from cardigan.data.sources.source import Split
 from cardigan.evaluation.classifier import few, first
 from cardigan.evaluation.usefulness import ARMS, Interval, arm_accuracy
-from cardigan.extractors.resizing import to_bytes
+from cardigan.resizing import to_bytes
 from cardigan.files import write_text
 from cardigan.sample import Batch
 

@@ -14,10 +14,12 @@ class Form:
     Attributes:
         shape: of one sample: (C, H, W) for pictures in [-1, 1], (D,) for points.
         classes: number of class labels; 0 where samples carry none.
+        source: shape of what a sample is made from, in translation and restoration; None where there is no such thing.
     """
 
     shape: tuple[int, ...]
     classes: int = 0
+    source: tuple[int, ...] | None = None
 
     @property
     def size(self) -> int:

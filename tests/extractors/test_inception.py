@@ -16,7 +16,7 @@ from torch import Tensor
 from cardigan.errors import CardiganError
 from cardigan.extractors import weights
 from cardigan.extractors.inception import Inception, Network, inception
-from cardigan.extractors.resizing import tensorflow_bilinear
+from cardigan.resizing import tensorflow_bilinear
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cardigan.errors import CardiganError
 from cardigan.extractors.base import Extractor, Features
-from cardigan.extractors.resizing import BYTES, antialiased_bilinear, match_channels, to_bytes
+from cardigan.resizing import BYTES, antialiased_bilinear, match_channels, to_bytes
 from cardigan.extractors.weights import sha256
 
 if TYPE_CHECKING:

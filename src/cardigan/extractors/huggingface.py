@@ -15,7 +15,7 @@ from cardigan.data.base import Watch, silent
 from cardigan.errors import CardiganError
 from cardigan.extractors.base import Extractor, Features
 from cardigan.extractors.hub import CONFIG, PREPARATION, TENSORS, Found, find
-from cardigan.extractors.resizing import BYTES, COLOURS, pillow_bicubic, to_bytes, to_rgb
+from cardigan.resizing import BYTES, COLOURS, pillow_bicubic, to_bytes, to_rgb
 from cardigan.extractors.weights import sha256
 from cardigan.files import read_json
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cardigan.data.base import Watch, silent
 from cardigan.errors import CardiganError
 from cardigan.extractors.base import Extractor, Features
-from cardigan.extractors.resizing import BYTES, COLOURS, tensorflow_bilinear, to_bytes, to_rgb
+from cardigan.resizing import BYTES, COLOURS, tensorflow_bilinear, to_bytes, to_rgb
 from cardigan.extractors.weights import KNOWN, find, read
 
 SIDE = 299

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cardigan.errors import CardiganError
 from cardigan.randomness import Random
 from cardigan.sample import Form
 from cardigan.settings import Settings
@@ -95,6 +96,31 @@ class Discriminator(nn.Module, ABC):
         """Samples and an optional condition -> `Judgement`; `features` asks for activations too."""
 
 
+class Translator(nn.Module, ABC):
+    """A generator of something given: sources (N, *form.source) -> samples (N, *form.shape), pictures in [-1, 1].
+
+    Fully convolutional: it also takes pictures of other sizes than it was trained on.
+
+    Attributes:
+        scale: pixels of a sample's side for one of its source's.
+        multiple: sides of a source must be multiples of this.
+        margin: pixels of the source, on each side of a pixel, on which what is made of it may depend; where that is the
+            whole picture (normalisation over it), what is worth keeping around a tile.
+    """
+
+    scale: int = 1
+    multiple: int = 1
+    margin: int = 16
+
+    @abstractmethod
+    def forward(self, source: Tensor) -> Tensor:
+        """Sources (N, C, H, W) -> samples (N, C', H * scale, W * scale)."""
+
+    def encode(self, source: Tensor) -> tuple[Tensor, ...]:
+        """Activations (N, D, h, w) on the way in, coarser and coarser: what contrastive terms compare."""
+        raise CardiganError(f"game: {type(self).__name__} gives no activations to compare; allowed: resnet-translator")
+
+
 class Family(Settings, ABC):
     """A family of networks as a recipe names it: widths and depths of both players, and how to build them."""
 
@@ -112,6 +138,42 @@ class Family(Settings, ABC):
     @abstractmethod
     def build_discriminator(self, form: Form, labels: Labels = "none") -> Discriminator:
         """A freshly initialised discriminator: projecting or classifying labels as `labels` says."""
+
+
+class TranslatorFamily(Settings, ABC):
+    """A family of translators as a recipe names it."""
+
+    family: str
+    width: Units = 64
+    """Channels at the largest size."""
+
+    @abstractmethod
+    def build(self, form: Form) -> Translator:
+        """A freshly initialised translator of `form.source` to `form.shape`.
+
+        Raises:
+            CardiganError: shapes that it cannot bring together.
+        """
+
+
+class DiscriminatorFamily(Settings, ABC):
+    """A family of discriminators that stand by themselves, whatever generator they play against."""
+
+    family: str
+    width: Units = 64
+    """Channels at the largest size."""
+
+    @abstractmethod
+    def build(self, form: Form, conditional: bool) -> Discriminator:
+        """A freshly initialised discriminator of samples of `form`.
+
+        Args:
+            conditional: whether it is called with the sources (N, *form.source) as condition; they are brought to the
+                size of the samples and seen beside them.
+
+        Raises:
+            CardiganError: samples that it cannot judge.
+        """
 
 
 def pick(values: Sequence[int | None]) -> int:

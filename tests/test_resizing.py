@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cardigan.data.picture_codec import PictureCodec
 from cardigan.errors import CardiganError
-from cardigan.extractors.resizing import (
+from cardigan.resizing import (
     antialiased_bilinear,
     match_channels,
     on_white,

@@ -1,4 +1,4 @@
-"""What is done to pictures before a pretrained network sees them: bytes, channels, size; each as its makers defined it.
+"""Pictures on the 8-bit grid, their channels and sizes, as Pillow and the makers of pretrained networks define them.
 
 Every step is differentiable: rounding passes gradients on unchanged.
 """

@@ -1,0 +1,40 @@
+"""What a degradation is: a clean picture spoiled on the fly, so that a network learns the way back."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from cardigan.settings import Settings
+
+Shape = tuple[int, int, int]
+"""(C, H, W)."""
+Restorer = Callable[[Tensor], Tensor]
+"""A classical way back, without training: spoiled (N, C', h, w) -> restored (N, C, H, W), both in [-1, 1]."""
+
+
+class Degradation(Settings, ABC):
+    """One step that spoils pictures; a function of the picture and of that picture's own random numbers alone."""
+
+    kind: str
+
+    def shape(self, shape: Shape) -> Shape:
+        """What (C, H, W) becomes.
+
+        Raises:
+            CardiganError: pictures that it cannot spoil (a side that the factor does not divide).
+        """
+        return shape
+
+    @abstractmethod
+    def apply(self, pictures: Tensor, randoms: Sequence[torch.Generator]) -> Tensor:
+        """(N, C, H, W) in [-1, 1], any sides that `shape` allows -> (N, C', h, w) in [-1, 1].
+
+        Args:
+            randoms: one CPU generator for each picture: what happens to it depends on nothing else.
+        """
+
+    def restorers(self) -> Mapping[str, Restorer]:
+        """Classical ways back, by the name that tables give them: the baselines a network must beat."""
+        return {}
