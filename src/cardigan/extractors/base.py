@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -29,6 +29,17 @@ class Features:
         return len(self.values)
 
 
+class Maps(Protocol):
+    """What a perceptual distance looks through."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of its weights."""
+
+    def maps(self, samples: Tensor) -> tuple[Tensor, ...]:
+        """(N, *form.shape) -> activations (N, D, h, w) layer by layer, differentiable."""
+
+
 class Extractor(ABC):
     """A fixed network (or none at all) that turns samples of any kind into features.
 
@@ -51,6 +62,11 @@ class Extractor(ABC):
     @abstractmethod
     def extract(self, samples: Tensor) -> Features:
         """(N, *form.shape) (pictures in [-1, 1]) -> features; differentiable where the network is."""
+
+    def maps(self, samples: Tensor) -> tuple[Tensor, ...]:
+        """Activations (N, D, h, w) layer by layer, differentiable, of samples of any size: what a perceptual distance
+        compares; none where the extractor does not give them."""
+        return ()
 
     @torch.no_grad()
     def __call__(self, samples: Tensor) -> Features:

@@ -81,17 +81,12 @@ def local(data: Data, role: Role = "judge", watch: Watch = silent) -> Local:
     Raises:
         CardiganError: the data cannot be read, or the cache cannot be written.
     """
-    data = plain(data)
+    data = data.samples()
     train = data.load("train", derive_seed("extractor", role), watch)
     key = store.hashed("local", VERSION, role, train.fingerprint, train.form)
     about = {"source": f"{data.source} ({role})"}
     folder = store.keep("extractors", key, lambda place: _make(place, data, train, role, watch), about)
     return Local(folder, train.form.shape, class_names(train))
-
-
-def plain(data: Data) -> Data:
-    """The same data without augmentation: as they are, not mirrored."""
-    return data.model_copy(update={"flip": False}) if hasattr(data, "flip") else data
 
 
 def class_names(dataset: Dataset) -> tuple[str, ...]:
