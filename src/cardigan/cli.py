@@ -129,6 +129,35 @@ def generate(
 
 
 @app.command()
+def translate(
+    run: RunName,
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, folders, globs in quotes.")],
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="For what is made [RUN/translated].")] = None,
+    direction: Annotated[str, typer.Option(metavar="forward|backward", help="Backward: the way back.")] = "forward",
+    mask: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The hole to be filled, white on black; or transparent pixels.")
+    ] = None,
+    side_by_side: Annotated[bool, typer.Option("--side-by-side", help="Input and output in one picture.")] = False,
+    tile: Annotated[int | None, typer.Option(metavar="PIXELS", help="Made at once; fewer take less memory.")] = None,
+    at: Annotated[int | None, typer.Option(metavar="SAMPLES", help="Of this checkpoint, not the newest.")] = None,
+    trust: Trust = None,
+) -> None:
+    """Make pictures from pictures of one's own with a trained run: of any size, names and formats stay."""
+    from rich.console import Console
+
+    from cardigan.training.progress import Reading
+    from cardigan.translate import load
+
+    with _trusting(trust):
+        translation = load(run, at, direction=direction, tile=tile)
+    with Reading(Console(stderr=True)) as reading:
+        found = translation.translate_files(inputs, out, mask=mask, side_by_side=side_by_side, watch=reading.watch)
+    for line in found.remarks():
+        typer.echo(line, err=True)
+    typer.echo(found.summary())
+
+
+@app.command()
 def evaluate(
     subject: Annotated[str, typer.Argument(metavar="RUN|FOLDER", help="A run, or pictures (with --against SOURCE).")],
     overrides: Overrides = None,
@@ -144,6 +173,11 @@ def evaluate(
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="The generator itself, not its average.")] = False,
     truncation: Annotated[float, typer.Option(help="Below 1: better samples, less variety.")] = 1.0,
+    direction: Annotated[str, typer.Option(metavar="forward|backward", help="Of a translator.")] = "forward",
+    baselines: Annotated[bool, typer.Option("--baselines", help="Judge ways without training beside it.")] = False,
+    on: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Other pictures for what is judged picture by picture.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the generated samples.")] = 0,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the report [the run's folder].")] = None,
     trust: Trust = None,
@@ -166,6 +200,9 @@ def evaluate(
             checkpoint=checkpoint,
             weights="raw" if raw else "average",
             truncation=truncation,
+            direction=direction,  # type: ignore[arg-type]
+            baselines=baselines,
+            on=on,
             seed=seed,
             out=out,
             watch=reading.watch,

@@ -2,21 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from cardigan.data.codec import load_codec
 from cardigan.errors import CardiganError
 from cardigan.networks.base import Generator
+from cardigan.players import Players, Weights, load_players
 from cardigan.randomness import Random
 from cardigan.run import Run, open_run
 from cardigan.settings import allowed
-from cardigan.training import checkpoint
 
-Weights = Literal["average", "raw"]
-"""Whose: the running average of the generator, or the generator as the last step left it."""
 CHUNK = 64
 """Samples made at a time: bounds the memory, and keeps the latent of sample i the same whatever n is."""
 
@@ -32,22 +29,16 @@ class Model:
         generator: the generator with these weights, in evaluation mode.
     """
 
-    def __init__(self, run: Run, at: int | None = None, weights: Weights = "average") -> None:
+    def __init__(
+        self, run: Run, at: int | None = None, weights: Weights = "average", loaded: Players | None = None
+    ) -> None:
         self.run, self.weights = run, weights
-        self.codec, self.form = load_codec(run.codec_folder)
-        path = _checkpoint_of(run, at)
-        self.clock = int(path.name)
-        game = run.recipe.game.build(self.form)
-        averaged = {name: game.players[name] for name in game.averaged}
-        try:
-            checkpoint.load_modules(averaged, path, "average" if weights == "average" else "players")
-        except checkpoint.DamagedCheckpointError as damage:
-            raise CardiganError(f"{damage}; {run.offer(self.clock, 'generate')}") from None
-        generator = averaged.get("generator")
+        loaded = loaded or load_players(run, at, weights, "generate")
+        self.codec, self.form, self.clock, self.device = loaded.codec, loaded.form, loaded.clock, loaded.device
+        generator = loaded.players.get("generator")
         if not isinstance(generator, Generator):
             raise CardiganError(f"{run.folder}: its game {run.recipe.game.kind!r} has no generator of noise")
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.generator = generator.eval().requires_grad_(False).to(self.device)
+        self.generator = generator
         self.conditional = getattr(run.recipe.game, "labels", "none") != "none"
 
     def generate(self, n: int = 1, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0) -> Tensor:
@@ -178,12 +169,3 @@ def _write_each(model: Model, samples: Tensor, folder: Path) -> Iterator[Path]:
         path = folder / f"{index:05d}{model.codec.extension}"
         model.codec.write(sample, path)
         yield path
-
-
-def _checkpoint_of(run: Run, at: int | None) -> Path:
-    clocks = run.clocks()
-    if not clocks:
-        raise CardiganError(f"{run.folder} has no checkpoint yet; train it: cardigan resume {run.folder}")
-    if at is not None and at not in clocks:
-        raise CardiganError(f"{run.folder} has no checkpoint at {at}; there are: {', '.join(map(str, clocks))}")
-    return run.checkpoint_folder / checkpoint.name_of(clocks[-1] if at is None else at)

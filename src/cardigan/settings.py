@@ -45,6 +45,9 @@ def parse_count(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(parse_count), Field(ge=1, le=10**15)]
 """A positive number of samples: 200000 or "200k"."""
 
+Clock = Annotated[int, BeforeValidator(parse_count), Field(ge=0, le=10**15)]
+"""A point on the clock, in samples: 0, 200000 or "200k"."""
+
 _TRUSTED: ContextVar[frozenset[str]] = ContextVar("modules trusted by the user", default=frozenset())
 
 

@@ -11,34 +11,58 @@ from PIL import Image
 
 import cardigan
 from cardigan import Recipe, load_recipe
-from cardigan.games.base import Step
+from cardigan.players import load_players
 from cardigan.recipes import shipped
 from cardigan.run import Run
 from cardigan.training.engine import EngineChoice, start_fabric
 from cardigan.training.loop import Loop
 
 EVERY = sorted(shipped())
+WEIGHTS = ("reconstruction", "feature_matching", "perceptual", "gradient_difference", "total_variation")
+"""Terms of the game `translation` that are weights."""
+OF_NOISE = [name for name in EVERY if load_recipe(name).game.kind == "gan"]
+TRANSLATORS = [name for name in EVERY if name not in OF_NOISE]
+DATA: dict[str, dict[str, Any]] = {
+    "pictures": {"source": "digits", "size": 16, "channels": 1},
+    "toy": {"count": 500},
+    "pairs": {"source": "digits", "size": 16, "channels": 3, "outputs": None, "crop": None},
+    "domains": {"source": "digits", "inputs": "0", "outputs": "1", "size": 16, "channels": 3, "test": 0.3},
+}
+"""What is always at hand, by kind of data."""
 
 
 def tiny(name: str) -> Recipe:
     """The recipe, narrow and short, on data that is always at hand."""
     recipe = load_recipe(name)
-    pictures = {"source": "digits", "size": 16, "channels": 1} if recipe.data.kind == "pictures" else {"count": 500}
+    data = DATA[recipe.data.kind]
+    if recipe.data.kind == "pairs" and not recipe.data.degradations:  # type: ignore[attr-defined]
+        data = {**data, "inputs": None, "degradations": [{"kind": "edges"}]}
+    networks = "game.networks." if name in OF_NOISE else "game."
     return recipe.but(
         "training.samples=96",
         "training.batch=8",
-        "game.networks.width=8",
-        "game.networks.generator.width=8",
-        "game.networks.discriminator.width=8",
+        *(["game.networks.width=8"] if name in OF_NOISE else []),
+        *(["game.start=16"] if recipe.game.kind == "translation" else []),
+        f"{networks}generator.width=8",
+        f"{networks}discriminator.width=8",
         "records={scalars: 32, checkpoint: 48, first_grid: 32, grid: 4}",
         "engine={device: cpu, precision: fp32, memory_format: contiguous, matmul: highest, threads: 1}",
-        data=pictures,
+        data=data,
     )
 
 
-@pytest.fixture(scope="module", params=EVERY)
+every_run = pytest.mark.parametrize("run", EVERY, indirect=True)
+every_generator = pytest.mark.parametrize("run", OF_NOISE, indirect=True)
+every_translator = pytest.mark.parametrize("run", TRANSLATORS, indirect=True)
+RUNS: dict[str, Run] = {}
+
+
+@pytest.fixture
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return cardigan.train(tiny(request.param), out=tmp_path_factory.mktemp("runs") / request.param)
+    name = request.param
+    if name not in RUNS:  # each recipe is trained once
+        RUNS[name] = cardigan.train(tiny(name), out=tmp_path_factory.mktemp("runs") / name)
+    return RUNS[name]
 
 
 def loop_of(recipe: Recipe) -> Loop:
@@ -46,6 +70,7 @@ def loop_of(recipe: Recipe) -> Loop:
     return Loop(recipe, recipe.data.load("train", 0), choice, start_fabric(recipe.engine))
 
 
+@every_run
 def test_the_folder_holds_what_is_documented(run: Run) -> None:
     names = {path.name for path in run.folder.iterdir()} - {".lock"}
     assert names == {
@@ -54,29 +79,38 @@ def test_the_folder_holds_what_is_documented(run: Run) -> None:
     assert not [path for path in run.folder.rglob("*") if path.suffix in (".pt", ".pth", ".pkl", ".pickle", ".tmp")]
 
 
+@every_run
 def test_scalars_name_every_loss_and_penalty(run: Run) -> None:
     rows = [json.loads(line) for line in run.scalars_file.read_text().splitlines()]
     assert all(math.isfinite(value) for row in rows for value in row.values())
     assert [row["samples"] for row in rows] == sorted({row["samples"] for row in rows})
     named = {name for row in rows for name in row}
     game: Any = run.recipe.game
-    wanted = {"discriminator/adversarial", "generator/adversarial"}
+    adversarial = getattr(game, "adversarial_weight", 1) > 0
+    wanted = (
+        {"discriminator/adversarial", "generator/adversarial"} if adversarial else {"reconstruction/reconstruction"}
+    )
     wanted |= {f"discriminator/{name}" for name, penalty in game.penalties if penalty is not None}
-    if game.labels == "auxiliary":
+    if game.kind == "translation" and adversarial:
+        wanted |= {f"generator/{name}" for name, weight in game.terms if weight and name in WEIGHTS}
+    if game.kind == "gan" and game.labels == "auxiliary":
         wanted |= {"discriminator/auxiliary", "generator/auxiliary"}
     assert wanted <= named
 
 
+@every_run
 def test_events_hold_the_same_scalars(run: Run) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run.folder / "events")).Reload()
-    last = [row for row in run.scalars() if "generator/adversarial" in row][-1]
-    written = events.Scalars("generator/adversarial")[-1]
-    assert written.step == last["samples"]
-    assert written.value == pytest.approx(last["generator/adversarial"], rel=1e-5)
+    last = run.scalars()[-1]
+    for name in last.keys() - {"samples", "minutes"}:
+        written = events.Scalars(name)[-1]
+        assert written.step == last["samples"]
+        assert written.value == pytest.approx(last[name], rel=1e-5)
 
 
+@every_run
 def test_grids_and_curves_are_pictures(run: Run) -> None:
     grids = sorted((run.folder / "samples").iterdir())
     assert int(grids[0].stem) == 0 and len(grids) >= 3
@@ -86,6 +120,7 @@ def test_grids_and_curves_are_pictures(run: Run) -> None:
             assert min(picture.size) > 16
 
 
+@every_generator
 def test_a_run_generates_from_its_folder_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **options: Any) -> None:
         raise AssertionError("a pickle was loaded")
@@ -104,6 +139,7 @@ def test_a_run_generates_from_its_folder_alone(run: Run, monkeypatch: pytest.Mon
     assert len(model.decode(samples)) == 5
 
 
+@every_generator
 def test_truncation_and_labels(run: Run) -> None:
     model = cardigan.load(run)
     label = 1 if model.conditional else None
@@ -119,6 +155,7 @@ def test_truncation_and_labels(run: Run) -> None:
             model.generate(**wrong)  # type: ignore[arg-type]
 
 
+@every_generator
 def test_an_interpolation_is_a_closed_way(run: Run) -> None:
     model = cardigan.load(run)
     way = model.interpolate(64, seed=1)
@@ -126,13 +163,29 @@ def test_an_interpolation_is_a_closed_way(run: Run) -> None:
     assert steps.max() < 0.75 * (way[0] - way[32]).norm() + 1e-3
 
 
+@every_translator
+def test_a_run_translates_from_its_folder_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("the data was read")
+
+    sources = run.recipe.data.load("test").draw(0, 3).source
+    monkeypatch.setattr(type(run.recipe.data), "load", refuse)
+    loaded = load_players(run)
+    for player in loaded.game.translators().values():
+        made = loaded.players[player](sources)
+        assert made.shape == (3, *loaded.form.shape)
+        assert torch.isfinite(made).all()
+        torch.testing.assert_close(loaded.players[player](sources[:1])[0], made[0], atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_a_turn_moves_its_own_players_only(name: str) -> None:
     loop = loop_of(tiny(name))
-    steps: list[Step] = []
     for turn in loop.game.turns:
+        steps = loop.draw()
+        for earlier in loop.game.turns[: loop.game.turns.index(turn)]:  # what it made is there
+            loop.take(earlier, steps)
         before = {who: [each.clone() for each in loop.parameters[who]] for who in loop.parameters}
-        steps = steps or loop.draw()
         loop.take(turn, steps)
         for who, weights in before.items():
             still = [mine.equal(theirs) for mine, theirs in zip(weights, loop.parameters[who], strict=True)]
@@ -146,6 +199,7 @@ def test_the_clock_counts_every_draw(name: str) -> None:
     loop = loop_of(recipe)
     loop.round()
     loop.round()
-    game: Any = recipe.game
-    assert loop.clock == 2 * 8 * game.n_critic
-    assert loop.counts == {"discriminator": 2 * game.n_critic, "generator": 2}
+    repeats = getattr(recipe.game, "n_critic", 1)
+    assert loop.clock == 2 * 8 * repeats
+    due = [turn for turn in loop.game.turns if turn.due(0, 0)]
+    assert loop.counts == {turn.name: 2 * turn.repeats for turn in due}

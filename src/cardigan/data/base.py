@@ -1,7 +1,7 @@
 """The interface between kinds of data and everything else: settings, data sets, codecs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cardigan.data.sources.source import Split
+from cardigan.errors import CardiganError
 from cardigan.sample import Batch, Form
 from cardigan.settings import Settings
 
@@ -19,6 +20,10 @@ Watch = Callable[[str, int, int], None]
 
 def silent(what: str, done: int, total: int) -> None:
     """A `Watch` that says nothing."""
+
+
+WHOLES = 50
+"""Samples that are looked at together, where all are."""
 
 
 class Codec(Settings, ABC):
@@ -37,6 +42,10 @@ class Codec(Settings, ABC):
     def decode(self, samples: Tensor) -> list[Any]:
         """(N, *form.shape) samples as a generator makes them -> N objects people use (PIL pictures, arrays, text)."""
 
+    def usage(self, run: str) -> str:
+        """The command that makes samples of this kind with the run at the path `run`."""
+        return f"cardigan generate {run} -n 64 --out samples{self.extension}"
+
     def rounded(self, samples: Tensor) -> Tensor:
         """Samples as their files will hold them: what is judged is what people get."""
         return samples
@@ -49,6 +58,13 @@ class Codec(Settings, ABC):
     def render(self, samples: Tensor, path: Path) -> None:
         """Write many samples (N, *form.shape) as one file to be looked at: a grid, a scatter plot."""
 
+    def exhibit(self, panels: Mapping[str, Tensor], path: Path) -> None:
+        """Write one file to be looked at, of what belongs together for each sample: (N, ...) tensors by name.
+
+        The first of them alone, where a kind of samples has no way to show several side by side.
+        """
+        self.render(next(iter(panels.values())), path)
+
 
 class Dataset(ABC):
     """The samples of one split, and an endless shuffled sequence of them."""
@@ -59,6 +75,8 @@ class Dataset(ABC):
     """Hash of the content and of the settings that shaped it."""
     remarks: tuple[str, ...] = ()
     """What the user should know about how the data was read, a line each."""
+    paired: bool = True
+    """Whether each sample is what should be made of its source, where there is one."""
     settled: Mapping[str, Any] = MappingProxyType({})
     """Fields of the data's settings that loading decided by what this machine has; a resumed run must decide alike."""
 
@@ -78,6 +96,21 @@ class Dataset(ABC):
     def take(self, indices: Tensor) -> Batch:
         """The samples at `indices` (int64), unshuffled."""
 
+    def wholes(self) -> Iterator[Batch]:
+        """Every sample once and in order, at its own size where crops are drawn, a few of one size at a time."""
+        for start in range(0, len(self), WHOLES):
+            yield self.take(torch.arange(start, min(start + WHOLES, len(self))))
+
+    @property
+    def sources(self) -> int:
+        """Number of different sources that samples are made from; by default one for each sample."""
+        return len(self)
+
+    @property
+    def baselines(self) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        """Ways from sources to samples that need no training, by name; none where samples are made from noise."""
+        return {}
+
     def to(self, device: torch.device) -> "Dataset":
         """The same data, with its batches on `device`."""
         return self if device.type == "cpu" else Moved(self, device)
@@ -92,6 +125,7 @@ class Moved(Dataset):
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self.dataset, self.device = dataset, device
         self.form, self.fingerprint, self.settled = dataset.form, dataset.fingerprint, dataset.settled
+        self.paired = dataset.paired
 
     @property
     def codec(self) -> Codec:  # type: ignore[override]
@@ -118,6 +152,20 @@ class Moved(Dataset):
         """See `Dataset.take`."""
         return self.dataset.take(indices.cpu()).to(self.device)
 
+    def wholes(self) -> Iterator[Batch]:
+        """See `Dataset.wholes`."""
+        return (batch.to(self.device) for batch in self.dataset.wholes())
+
+    @property
+    def sources(self) -> int:
+        """See `Dataset.sources`."""
+        return self.dataset.sources
+
+    @property
+    def baselines(self) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        """See `Dataset.baselines`."""
+        return self.dataset.baselines
+
 
 class Data(Settings, ABC):
     """What to train on, as a recipe names it."""
@@ -125,6 +173,30 @@ class Data(Settings, ABC):
     kind: str
     source: str
     """A name (mnist), or a path to a file or folder."""
+
+    def still(self) -> "Data":
+        """The same data as they are: nothing mirrored at random."""
+        return self
+
+    def samples(self) -> "Data":
+        """What an extractor for these data is trained on: the samples themselves, still."""
+        return self.still()
+
+    def swapped(self) -> "Data":
+        """Sources and samples in each other's place.
+
+        Raises:
+            CardiganError: there is no way back.
+        """
+        raise CardiganError("--direction: these data have no way back; allowed: forward")
+
+    def elsewhere(self, source: str) -> "Data":
+        """The same kind of samples and sources, all pictures of another `source` as its train split.
+
+        Raises:
+            CardiganError: these data cannot be taken from elsewhere.
+        """
+        raise CardiganError("--on: only for samples that are made of pictures of their own (data.degradations)")
 
     def anchored(self) -> dict[str, Any]:
         """The fields that name files, in words that mean the same from any working folder; names stay names."""

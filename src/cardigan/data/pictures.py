@@ -11,10 +11,12 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from cardigan.data import store
 from cardigan.data.base import Data, Dataset, Watch, silent
+from cardigan.data.crops import Crops
 from cardigan.data.decoded import Decoded
 from cardigan.data.faulty import MOST_BAD, skipped, too_many
 from cardigan.data.memory import InMemory
 from cardigan.data.picture_codec import PictureCodec
+from cardigan.data.shelf import shelf
 from cardigan.data.sources import NAMES, Source, absolute, open_source
 from cardigan.data.sources.fitting import Fit, Wanted
 from cardigan.data.sources.selection import only
@@ -56,6 +58,12 @@ Size = Annotated[int | tuple[int, int] | None, BeforeValidator(parse_size), Plai
 """Height and width in pixels: 64, "48x64", or None."""
 
 
+def sides_of(size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """64 -> (64, 64), (48, 64) -> itself."""
+    assert size is not None
+    return (size, size) if isinstance(size, int) else size
+
+
 def parse_colour(value: Any) -> str:
     """ "white", "#ff8800" -> itself.
 
@@ -89,6 +97,9 @@ class Pictures(Data):
     """Use the pictures of these classes only, as if there were no others. None: all."""
     size: Size = None
     """Height and width in pixels that every picture is brought to: 64, or "48x64". None: as they are, if all agree."""
+    crop: Size = None
+    """Height and width of random crops out of pictures that keep their own size (`size` is then not used); None: whole
+    pictures."""
     channels: Literal[1, 3, 4] | None = None
     """1: grey, 3: RGB, 4: RGB and alpha. None: grey if every picture of the source is stored as grey, else RGB."""
     fit: Fit = "crop"
@@ -96,7 +107,7 @@ class Pictures(Data):
     background: Colour = "white"
     """The colour under transparent pixels (of 4 channels: of those that cannot be seen) and around padded pictures."""
     flip: bool = False
-    """Mirror half of the samples drawn, left to right, chosen anew in every pass."""
+    """Mirror half of the samples drawn, left to right, chosen anew in every pass; square crops are also turned."""
     test: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the pictures set aside as test, where the source has no test split of its own."""
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -105,6 +116,10 @@ class Pictures(Data):
     """Where the pictures are kept, brought to size: memory, cache (a file on disk, mapped), or stream (nowhere: they
     are read anew in every pass, shuffled in a buffer). auto: memory for a few, else the cache if they take no more
     than half of the disk that is free, else memory if they take no more than a quarter of it, else stream."""
+
+    def still(self) -> "Pictures":
+        """See `Data.still`."""
+        return self.model_copy(update={"flip": False})
 
     def anchored(self) -> dict[str, Any]:
         """See `Data.anchored`."""
@@ -138,7 +153,7 @@ class Pictures(Data):
     @property
     def sides(self) -> tuple[int, int] | None:
         """Height and width asked for."""
-        return (self.size, self.size) if isinstance(self.size, int) else self.size
+        return None if self.size is None else sides_of(self.size)
 
     def wanted(self, source: Source) -> Wanted:
         """Channels and size: those asked for, else those of the source, the same for every split."""
@@ -150,7 +165,10 @@ class Pictures(Data):
 
     def _load(self, source: Source, split: Split, seed: int, watch: Watch) -> Dataset:
         own: Split = split if split in source.parts else "train"
-        part, wanted = source.parts[own](), self.wanted(source)
+        part = source.parts[own]()
+        if self.crop is not None:
+            return self._cropped(source, split, own, part, seed, watch)
+        wanted = self.wanted(source)
         kept = choose_storage(source, own, part, wanted, watch) if self.storage == "auto" else self.storage
         if kept == "stream":
             return self._streamed(source, split, part, wanted, seed)
@@ -164,7 +182,7 @@ class Pictures(Data):
     ) -> InMemory:
         members = np.arange(len(decoded.indices))
         if split not in source.parts or split == "train":
-            members = self._members(source, split, decoded.digests)
+            members = self.members(source, split, decoded.digests)
         chosen = decoded.indices[members]
         mapped = decoded.mapped
         labels = None if part.labels is None else np.ascontiguousarray(part.labels[chosen], dtype=np.int64)
@@ -173,7 +191,7 @@ class Pictures(Data):
             None if labels is None else torch.from_numpy(labels),
             form=Form(wanted.shape, len(source.classes) if labels is not None else 0),
             codec=self._codec(source, wanted),
-            fingerprint=self._fingerprint(wanted, source.classes, decoded.digests[members], labels),
+            fingerprint=self.fingerprint(wanted, decoded.digests[members], source.classes, labels),
             seed=seed,
             flip=self.flip,
             ids=torch.from_numpy(chosen),
@@ -189,10 +207,41 @@ class Pictures(Data):
             dataset.settled = {"storage": "cache"}
         return dataset
 
+    def _cropped(self, source: Source, split: Split, own: Split, part: Part, seed: int, watch: Watch) -> Crops:
+        channels = self.channels or native(source)[0]
+        kept = shelf(source, own, part, channels, self.background, watch)
+        if len(kept.failures) > MOST_BAD * len(part):
+            raise too_many(kept.failures, len(part))
+        members = np.arange(len(kept))
+        if split not in source.parts or split == "train":
+            members = self.members(source, split, kept.digests)
+        size = sides_of(self.crop)
+        large = members[(kept.sizes[members] >= size).all(1)]
+        wanted = Wanted(channels, size, None, self.background)
+        if len(large) == 0:
+            most = kept.sizes[members].max(0)
+            raise CardiganError(
+                f"data.crop: no picture of {shown(source.name)} ({split}) has {size[0]}x{size[1]} pixels; allowed: up "
+                f"to {most[0]}x{most[1]}"
+            )
+        dataset = Crops(
+            kept,
+            torch.from_numpy(large),
+            form=Form(wanted.shape),
+            codec=self._codec(source, wanted).model_copy(update={"classes": ()}),
+            fingerprint=self.fingerprint(wanted, kept.digests[large]),
+            seed=seed,
+            flip=self.flip,
+        )
+        small = len(members) - len(large)
+        less = (f"{small:,} of {len(members):,} pictures are smaller than a crop and left out",) if small else ()
+        dataset.remarks = (*source.remarks, *skipped(kept.failures, len(part)), *less)
+        return dataset
+
     def _streamed(self, source: Source, split: Split, part: Part, wanted: Wanted, seed: int) -> Streamed:
         everything = np.arange(len(part))
         cut = split not in source.parts or split == "train"
-        members = self._members(source, split, digests_of_positions(len(part))) if cut else everything
+        members = self.members(source, split, digests_of_positions(len(part))) if cut else everything
         labels = None if part.labels is None else np.asarray(part.labels)
         return Streamed(
             part,
@@ -200,8 +249,8 @@ class Pictures(Data):
             wanted,
             form=Form(wanted.shape, len(source.classes) if labels is not None else 0),
             codec=self._codec(source, wanted),
-            fingerprint=self._fingerprint(
-                wanted, source.classes, np.concatenate([sizes_of(source.files), members.view(np.uint8)]), labels
+            fingerprint=self.fingerprint(
+                wanted, np.concatenate([sizes_of(source.files), members.view(np.uint8)]), source.classes, labels
             ),
             seed=seed,
             flip=self.flip,
@@ -212,7 +261,7 @@ class Pictures(Data):
     def _codec(self, source: Source, wanted: Wanted) -> PictureCodec:
         return PictureCodec(classes=source.classes, channels=wanted.channels, size=wanted.size)
 
-    def _members(self, source: Source, split: Split, digests: NDArray[np.uint8]) -> NDArray[np.int64]:
+    def members(self, source: Source, split: Split, digests: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Places, among `digests`, of what belongs to `split`; they are those of the train split of the source."""
         test = 0.0 if "test" in source.parts else self.test
         validation = 0.0 if "validation" in source.parts else self.validation
@@ -228,8 +277,12 @@ class Pictures(Data):
             )
         return chosen
 
-    def _fingerprint(
-        self, wanted: Wanted, classes: tuple[str, ...], content: NDArray[np.uint8], labels: Labels | None
+    def fingerprint(
+        self,
+        wanted: Wanted,
+        content: NDArray[np.uint8],
+        classes: tuple[str, ...] = (),
+        labels: Labels | None = None,
     ) -> str:
         """Blind to where the pictures lie: the same ones from a folder and from a zip are the same data."""
         whole = blake2b(repr((wanted, classes, self.flip)).encode(), digest_size=16)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from cardigan.data.base import Data, Watch, silent
+from cardigan.data.base import Data, Dataset, Watch, silent
 from cardigan.data.pictures import Pictures
 from cardigan.data.sources import absolute
 from cardigan.errors import CardiganError
@@ -60,7 +60,7 @@ def audit_subject(
     train = data.load("train", 0, watch)
     count = min(samples or SAMPLES, who.most or samples or SAMPLES)
     found = audit(
-        _generated(who, count, seed, watch),
+        _generated(who, count, seed, train),
         train,
         data.load("test", 0, watch),
         extractor=open_extractor("local" if len(who.form.shape) == 3 else "raw", who.data, who.form, watch),
@@ -90,11 +90,8 @@ def _labelled(data: Data, attribute: str) -> Data:
     return data.model_copy(update={"labels": absolute(attribute)})
 
 
-def _generated(who: Candidate, count: int, seed: int, watch: Watch) -> torch.Tensor:
+def _generated(who: Candidate, count: int, seed: int, train: Dataset) -> torch.Tensor:
     """As the generator is meant to be used: labels, where it takes them, as often as in its train split."""
-    labels = None
-    if who.labelled:
-        train = who.data.load("train", 0, watch)
-        labels = train.draw(0, count).label
-    made = [who.codec.rounded(batch) for batch in who.stream(count, derive_seed("audit", seed), labels)]
+    labels = train.draw(0, count).label if who.labelled else None
+    made = [who.codec.rounded(batch) for batch in who.stream(count, derive_seed("audit", seed), labels, train)]
     return torch.cat(made)

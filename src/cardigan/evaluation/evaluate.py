@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from importlib.metadata import version
@@ -12,17 +13,21 @@ from torch import Tensor
 
 import cardigan
 from cardigan.data.base import Dataset, Watch, silent
+from cardigan.data.pair_codec import Direction
+from cardigan.data.sources import absolute
 from cardigan.data.sources.source import Split
+from cardigan.errors import CardiganError
 from cardigan.evaluation.classes import shares_of_classes
 from cardigan.evaluation.exhibits import exhibits
+from cardigan.evaluation.likeness import Likeness, judge
+from cardigan.evaluation.makers import Translate, translated_stream
 from cardigan.evaluation.measures import Found, Measure, Scene, chosen
 from cardigan.evaluation.names import score_name
-from cardigan.evaluation.paths import measured_paths
 from cardigan.evaluation.protocol import Protocol, Score
-from cardigan.evaluation.real import TRAIN, Real, look_at_real
+from cardigan.evaluation.real import SEED, TRAIN, Real, look_at_real
 from cardigan.evaluation.report.page import write_report
 from cardigan.evaluation.report.words import summarise
-from cardigan.evaluation.result import Evaluation
+from cardigan.evaluation.result import Evaluation, Rival
 from cardigan.evaluation.subject import Candidate, candidate
 from cardigan.evaluation.usefulness import Study, Usefulness, augmentation_study, classification_accuracy_score
 from cardigan.evaluation.view import GROUPS, View, look
@@ -30,7 +35,7 @@ from cardigan.extractors import open_extractor
 from cardigan.extractors.base import Extractor
 from cardigan.extractors.local import class_names
 from cardigan.files import check_folder, writable, write_text
-from cardigan.generate import Weights
+from cardigan.players import Weights
 from cardigan.randomness import derive_seed
 from cardigan.sample import Batch
 
@@ -52,6 +57,9 @@ def evaluate(
     checkpoint: str = "best",
     weights: Weights = "average",
     truncation: float = 1.0,
+    direction: Direction = "forward",
+    baselines: bool = False,
+    on: str | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     watch: Watch = silent,
@@ -67,6 +75,9 @@ def evaluate(
         samples: generated samples; by default as many as real ones, within 1,000 and 10,000.
         extractor: "local", "inception", "dinov2", "clip", "raw", or an ONNX file.
         checkpoint: "best", "last" or a clock.
+        direction: of a translator.
+        baselines: whether ways that need no training are judged beside a translator.
+        on: a source of other pictures for what is judged picture by picture, all of which are taken.
         seed: of the generated samples.
         out: folder of the two files; by default the run's folder, or evaluations/NAME for a folder.
 
@@ -82,24 +93,37 @@ def evaluate(
         check_folder(Path(out))
     source, split = _against(against)
     who = candidate(
-        subject, source, overrides, checkpoint=checkpoint, weights=weights, truncation=truncation, watch=watch
+        subject,
+        source,
+        overrides,
+        checkpoint=checkpoint,
+        weights=weights,
+        truncation=truncation,
+        direction=direction,
+        watch=watch,
     )
+    if who.translate is None and (baselines or on is not None):
+        raise CardiganError("--baselines, --on: only for runs that make samples of sources; this one has none")
     eye = open_extractor(extractor or ("local" if len(who.form.shape) == 3 else "raw"), who.data, who.form, watch)
     real = look_at_real(who.data, split, samples, who.most, eye, watch)
+    exam = None if who.translate is None else Exam(who, real, eye, on, "lpips" in wanted, watch)
     scene = Scene(
         generated=_generated(who, real, eye, seed, watch),
         reference=real.reference,
         train=real.train,
         held_out=real.held_out,
-        classes=class_names(real.data) if eye.classes else (),
+        classes=class_names(real.data) if eye.classes and real.data.form.classes else eye.classes,
         asked=who.labelled,
         intervals=min(real.generated, real.reference.count) >= 2 * GROUPS,
         seed=seed,
-        paths=None if who.model is None else partial(measured_paths, who.model, eye, truncation, seed),
+        paths=None if who.paths is None else partial(who.paths, eye, seed),
+        likeness=None if exam is None or who.translate is None else exam.judged(who.translate),
         usefulness=partial(_usefulness, who, real, seed, watch) if who.labelled else None,
         augmentation=partial(_augmentation, who, real, seed, watch) if who.labelled else None,
     )
     evaluation = _judged(who, scene, real, eye, wanted, watch)
+    if exam is not None and baselines:
+        evaluation = replace(evaluation, rivals=tuple(exam.rivals(scene, wanted)))
     folder = folder_for(who, out)
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +134,7 @@ def evaluate(
 
 def folder_for(who: Candidate, out: str | Path | None) -> Path:
     """Where reports on `who` go: `out` if it is given, else the run's folder, else one named after the pictures."""
-    return Path(out) if out is not None else who.place if who.model else FOLDER / who.subject.name
+    return Path(out) if out is not None else who.place if who.subject.kind == "run" else FOLDER / who.subject.name
 
 
 def _against(against: str | None) -> tuple[str | None, Split]:
@@ -129,7 +153,7 @@ def _generated(who: Candidate, real: Real, eye: Extractor, seed: int, watch: Wat
 
     def batches() -> Iterator[Tensor]:
         done = 0
-        for batch in who.stream(count, derive_seed("evaluate", seed), labels):
+        for batch in who.stream(count, derive_seed("evaluate", seed), labels, real.data):
             watch("generating and looking at samples", done, count)
             done += len(batch)
             yield who.codec.rounded(batch)
@@ -148,7 +172,7 @@ def _made(who: Candidate, real: Real, seed: int) -> Batch:
     count = min(real.generated, TRAIN)  # all are in memory at once
     labels = _labels(real, count)
     assert labels is not None
-    made = [who.codec.rounded(batch) for batch in who.stream(count, derive_seed("evaluate", seed), labels)]
+    made = [who.codec.rounded(batch) for batch in who.stream(count, derive_seed("evaluate", seed), labels, real.data)]
     return Batch(torch.cat(made), labels)
 
 
@@ -163,6 +187,36 @@ def _usefulness(who: Candidate, real: Real, seed: int, watch: Watch) -> Usefulne
 def _augmentation(who: Candidate, real: Real, seed: int, watch: Watch) -> list[Study]:
     made = _made(who, real, seed)
     return augmentation_study(real.train_data, _test_data(who, real), lambda real_ones, number: made, watch=watch)
+
+
+class Exam:
+    """What a translator is asked: every source of a split, or of other pictures."""
+
+    def __init__(self, who: Candidate, real: Real, eye: Extractor, on: str | None, lpips: bool, watch: Watch) -> None:
+        self.who, self.real, self.eye, self.lpips, self.watch = who, real, eye, lpips, watch
+        self.dataset = real.data if on is None else who.data.elsewhere(absolute(on)).load("train", SEED, watch)
+        self.reference = on or ""
+
+    def judged(self, translate: Translate) -> Likeness:
+        """Every picture translated and compared."""
+        self.watch("translating and comparing pictures", 0, 0)
+        return judge(self.dataset, translate, self.who.codec, self.eye, reference=self.reference, lpips=self.lpips)
+
+    def rivals(self, scene: Scene, wanted: dict[str, Measure]) -> Iterator[Rival]:
+        """What ways that need no training reach."""
+        count = scene.generated.count
+        for name, restore in self.dataset.baselines.items():
+            self.watch(f"judging the baseline {name}", 0, 0)
+            batches = translated_stream(restore, count, 0, None, self.real.data)
+            view = look(name, (self.who.codec.rounded(batch) for batch in batches), self.eye)
+            beside = scene.with_rival(view, self.judged(restore))
+            measures = {key: each for key, each in wanted.items() if not each.why_not(beside)}
+            scores = [
+                _score(found, each, {}, {}, self.who, beside, self.real, self.eye)
+                for each in measures.values()
+                for found in each.run(beside)
+            ]
+            yield Rival(name, tuple(scores))
 
 
 def _judged(
@@ -204,15 +258,16 @@ def _score(
     real: Real,
     eye: Extractor,
 ) -> Score:
+    among = real.train_data if found.among == "train" else real.data
     protocol = Protocol(
         metric=found.key,
         version=measure.version,
         extractor=eye.name if measure.network else "none",
         extractor_hash=eye.digest if measure.network else "none",
         resizing=eye.resizing if measure.network else "none",
-        reference=who.data.source,
-        reference_hash=(real.train_data if found.among == "train" else real.data).fingerprint,
-        split=found.among or scene.reference.name,
+        reference=found.real[0] if found.real else who.data.source,
+        reference_hash=found.real[1] if found.real else among.fingerprint,
+        split="all" if found.real else found.among or scene.reference.name,
         reference_count=found.reference,
         generated_count=found.generated,
         weights=who.weights,

@@ -1,7 +1,7 @@
 """Pictures for the report: sample grids, nearest neighbours, best and worst samples."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -29,7 +29,8 @@ def exhibits(scene: Scene, pairs: Sequence[tuple[int, int]], train: Dataset, cod
     if codec.extension != ".png":
         return []
     made, real = scene.generated.samples, scene.reference.samples
-    shown = [
+    shown = _translated(scene, codec)
+    shown += [
         Exhibit(
             "Samples", f"The first {min(SHOWN, len(made))} of those judged; none chosen.", _png(made[:SHOWN], codec)
         ),
@@ -38,6 +39,17 @@ def exhibits(scene: Scene, pairs: Sequence[tuple[int, int]], train: Dataset, cod
     return (
         shown + _neighbours(scene, train, codec) + _copies(scene, pairs, train, codec) + _best_and_worst(scene, codec)
     )
+
+
+def _translated(scene: Scene, codec: Codec) -> list[Exhibit]:
+    """Sources beside what was made of them and, where it is known, what should have been made."""
+    if scene.likeness is None:
+        return []
+    panels = scene.likeness.panels
+    caption = (
+        f"Of each sample: {', '.join(panels)}. The first of the split; none chosen, large ones cut out of the middle."
+    )
+    return [Exhibit("Translated", caption, _written(lambda path: codec.exhibit(panels, path)))]
 
 
 def _neighbours(scene: Scene, train: Dataset, codec: Codec) -> list[Exhibit]:
@@ -91,7 +103,11 @@ def _best_and_worst(scene: Scene, codec: Codec) -> list[Exhibit]:
 
 def _png(samples: Tensor, codec: Codec) -> bytes:
     """(N, *form.shape) as the bytes of one picture."""
+    return _written(lambda path: codec.render(samples, path))
+
+
+def _written(write: Callable[[Path], None]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "grid.png"
-        codec.render(samples, path)
+        write(path)
         return path.read_bytes()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cardigan.errors import CardiganError
+from cardigan.evaluation.likeness import Likeness
 from cardigan.evaluation.protocol import Better
 from cardigan.evaluation.usefulness import Study, Usefulness
 from cardigan.evaluation.view import GROUPS, View
@@ -17,7 +18,7 @@ from cardigan.metrics.classes import class_coverage, class_divergence, class_sha
 from cardigan.metrics.duplicates import birthday, duplicates
 from cardigan.metrics.frechet import frechet_distance
 from cardigan.metrics.inception_score import inception_score
-from cardigan.metrics.jackknife import jackknife
+from cardigan.metrics.jackknife import jackknife, wilson
 from cardigan.metrics.kernel import kernel_distance
 from cardigan.metrics.manifold import manifold
 from cardigan.metrics.memorisation import memorisation
@@ -57,6 +58,7 @@ class Found:
         note: for the reader.
         alarm: whether the measure's own test says that something is wrong; None: it has none.
         among: the split that the real samples used are from, where it is not that of the reference.
+        real: name and hash of the real samples used, where they are others than the reference; else None.
         pairs: generated and train samples to be shown beside each other, the most telling first.
     """
 
@@ -72,6 +74,7 @@ class Found:
     note: str = ""
     alarm: bool | None = None
     among: str = ""
+    real: tuple[str, str] | None = None
     pairs: Sequence[tuple[int, int]] = ()
 
 
@@ -89,6 +92,7 @@ class Scene:
         intervals: whether 95% intervals are wanted.
         seed: of random subsets and projections.
         paths: measures the perceptual path length; None without a generator of noise.
+        likeness: how like each picture is to what it should be; None where samples are made of noise.
         usefulness: trains classifiers on generated and on real samples; None without labels.
         augmentation: trains classifiers on real and generated samples together; likewise.
     """
@@ -102,12 +106,17 @@ class Scene:
     intervals: bool = True
     seed: int = 0
     paths: Callable[[], PathLength] | None = None
+    likeness: Likeness | None = None
     usefulness: Callable[[], Usefulness] | None = None
     augmentation: Callable[[], Sequence[Study]] | None = None
 
     def with_generated(self, view: View) -> "Scene":
         """The same with stand-ins for the generated samples, whose intervals nobody asks for."""
-        return replace(self, generated=view, asked=False, intervals=False)
+        return replace(self, generated=view, asked=False, intervals=False, likeness=None)
+
+    def with_rival(self, view: View, likeness: Likeness) -> "Scene":
+        """The same with what another way makes of the same sources."""
+        return replace(self, generated=view, likeness=likeness)
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -347,6 +356,70 @@ def _augmentation(scene: Scene) -> Iterator[Found]:
         )
 
 
+LIKENESS: dict[str, Better] = {
+    "psnr": "higher",
+    "psnr-luma": "higher",
+    "psnr-hole": "higher",
+    "ssim": "higher",
+    "perceptual": "lower",
+    "lpips": "lower",
+    "edge-energy": "neither",
+    "colourfulness": "neither",
+    "content": "higher",
+}
+"""What is measured picture by picture -> which direction is better."""
+
+
+def _like(*keys: str) -> Run:
+    """Means over pictures of what `likeness` holds under `keys`; what it does not hold is passed over."""
+
+    def run(scene: Scene) -> Iterator[Found]:
+        found = scene.likeness
+        assert found is not None
+        for key in (each for each in keys if each in found.values):
+            mean, half, count = found.mean(key)
+            real = (found.reference, found.fingerprint) if found.reference else None
+            note = _beside(found, key)
+            low, high = (mean - half, mean + half) if count > 1 else (None, None)
+            yield Found(key, mean, count, count, low, high, LIKENESS[key], note=note, real=real)
+
+    return run
+
+
+def _beside(found: Likeness, key: str) -> str:
+    """What the real pictures have, where no direction is better."""
+    if key == "colourfulness":
+        return f"real ones have {found.mean('colourfulness-real')[0]:.3g}"
+    return "real ones have 1: below, pictures are smoother than they should be" if key == "edge-energy" else ""
+
+
+def _needs_likeness(*keys: str) -> Callable[[Scene], str]:
+    def why_not(scene: Scene) -> str:
+        if scene.likeness is None:
+            return "samples are not made of sources"
+        return "" if any(key in scene.likeness.values for key in keys) else "it does not apply to these data"
+
+    return why_not
+
+
+def _verdict(scene: Scene) -> Iterator[Found]:
+    """Share of translations that the extractor's classifier takes for what they should have become."""
+    logits = scene.generated.logits
+    assert logits is not None
+    taken = logits.argmax(1) == len(scene.classes) - 1
+    low, high = wilson(int(taken.sum()), len(taken))
+    note = f"share taken for {scene.classes[-1]!r}"
+    yield Found(
+        "verdict", float(taken.double().mean()), len(taken), scene.reference.count, low, high, "higher", note=note
+    )
+
+
+def _needs_domains(scene: Scene) -> str:
+    if scene.likeness is None or "content" not in scene.likeness.values:
+        return "samples are not translated from another domain"
+    return _needs_classes(scene) or _needs_logits(scene)
+
+
 def _pictures_only(scene: Scene) -> str:
     return "" if scene.generated.samples.dim() == 4 else "the samples are no pictures"
 
@@ -387,6 +460,16 @@ MEASURES: dict[str, Measure] = {
     "spectrum": Measure(_spectrum, network=False, why_not=_needs_size),
     "duplicates": Measure(_duplicates, ceiling=False),
     "memorisation": Measure(_memorisation, floor=False, ceiling=False),
+    "pairs": Measure(
+        _like("psnr", "psnr-luma", "psnr-hole", "ssim", "edge-energy", "colourfulness", "content"),
+        network=False,
+        floor=False,
+        ceiling=False,
+        why_not=_needs_likeness("psnr", "content"),
+    ),
+    "perceptual": Measure(_like("perceptual"), floor=False, ceiling=False, why_not=_needs_likeness("perceptual")),
+    "verdict": Measure(_verdict, why_not=_needs_domains),
+    "lpips": Measure(_like("lpips"), network=False, floor=False, ceiling=False, why_not=_needs_likeness("lpips")),
     "ppl": Measure(_path_length, floor=False, ceiling=False, why_not=_needs_paths),
     "cas": Measure(_usefulness, network=False, floor=False, ceiling=False, why_not=_needs_labels),
     "augmentation": Measure(
@@ -397,7 +480,7 @@ MEASURES: dict[str, Measure] = {
         why_not=lambda scene: _needs_labels(scene) or _pictures_only(scene),
     ),
 }
-SLOW = ("ppl", "cas", "augmentation")
+SLOW = ("lpips", "ppl", "cas", "augmentation")
 """Measured only when asked for."""
 
 

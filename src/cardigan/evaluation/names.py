@@ -21,6 +21,16 @@ NAMES = {
     "support": "support size",
     "memorisation": "memorised",
     "ppl": "path length",
+    "psnr": "PSNR",
+    "psnr-luma": "luma PSNR",
+    "psnr-hole": "PSNR in the hole",
+    "ssim": "SSIM",
+    "perceptual": "perceptual",
+    "lpips": "LPIPS",
+    "edge-energy": "edge energy",
+    "colourfulness": "colourfulness",
+    "content": "edges kept",
+    "verdict": "taken for the other domain",
 }
 STANDARD = {"fd": "FID", "kd": "KID", "is": "IS"}
 """Names that belong to the Inception network alone."""

@@ -72,7 +72,7 @@ def look_at_real(
     """
     sets = {name: data.load(name, SEED, watch) for name in ("train", "test")}
     views = {name: _view(name, dataset, extractor, watch) for name, dataset in sets.items()}
-    count = _count(asked, most, views[split].count)
+    count = _count(asked, _most(sets[split], most), views[split].count)
     other = "train" if split == "test" else "test"
     floor = first(views[other], min(count, views[other].count))
     remarks = []
@@ -94,6 +94,13 @@ def look_at_real(
         generated=count,
         remarks=tuple(remarks),
     )
+
+
+def _most(dataset: Dataset, most: int | None) -> int | None:
+    """How many samples there can be: of real sources, no more than there are of those."""
+    if dataset.form.source is None:
+        return most
+    return min(most or dataset.sources, dataset.sources)
 
 
 def _count(asked: int | None, most: int | None, reference: int) -> int:

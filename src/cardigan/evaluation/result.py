@@ -83,6 +83,19 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """Another way from the same sources to samples, judged alike: a baseline that needs no training.
+
+    Attributes:
+        name: of the way.
+        scores: those of the evaluation that apply.
+    """
+
+    name: str
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Everything that was found about one subject.
 
@@ -92,6 +105,7 @@ class Evaluation:
         classes: share of each class; empty without classes.
         summary: what it means, in sentences.
         remarks: what could not be measured and why, what should be known; a sentence each.
+        rivals: baselines; empty unless they were asked for.
         exhibits: sample grid, nearest neighbours, best and worst samples ...
         curves: of the run; empty for a folder.
     """
@@ -103,6 +117,7 @@ class Evaluation:
     remarks: tuple[str, ...] = ()
     exhibits: tuple[Exhibit, ...] = ()
     curves: tuple[Curve, ...] = ()
+    rivals: tuple[Rival, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """As JSON values, without the exhibits and the curves."""
@@ -113,4 +128,5 @@ class Evaluation:
             "classes": [vars(each) for each in self.classes],
             "summary": list(self.summary),
             "remarks": list(self.remarks),
+            "rivals": [{"name": each.name, "scores": [score.plain() for score in each.scores]} for each in self.rivals],
         }

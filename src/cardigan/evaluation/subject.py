@@ -1,24 +1,22 @@
 """What is judged: a run's generator, or a folder of pictures from any program."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from cardigan.data.base import Codec, Data, Watch, silent
+from cardigan.data.base import Codec, Data, Dataset, Watch, silent
+from cardigan.data.pair_codec import Direction
 from cardigan.data.pictures import Pictures
 from cardigan.errors import CardiganError
+from cardigan.evaluation.makers import Paths, Stream, Translate, maker
 from cardigan.evaluation.result import Curve, Subject
-from cardigan.extractors.local import plain
-from cardigan.generate import Model, Weights, load
+from cardigan.players import Weights
 from cardigan.recipe import AUTO, build, layers
 from cardigan.run import Run, open_run
 from cardigan.sample import Form
-
-Stream = Callable[[int, int, Tensor | None], Iterator[Tensor]]
-"""(n, seed, labels or None) -> n samples, some at a time."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,8 @@ class Candidate:
         codec: turns samples into files.
         stream: gives the samples.
         most: samples there are; None: as many as are asked for.
-        model: the generator; None for a folder.
+        paths: measures the perceptual path length; None without a generator of noise.
+        translate: makes samples of sources; None where samples are not made of anything.
         labelled: whether samples are made for labels.
         weights: "average" or "raw"; None for a folder.
         truncation: of the latents; None for a folder.
@@ -48,7 +47,8 @@ class Candidate:
     codec: Codec
     stream: Stream
     most: int | None = None
-    model: Model | None = None
+    paths: Paths | None = None
+    translate: Translate | None = None
     labelled: bool = False
     weights: str | None = None
     truncation: float | None = None
@@ -64,6 +64,7 @@ def candidate(
     checkpoint: str = "best",
     weights: Weights = "average",
     truncation: float = 1.0,
+    direction: Direction = "forward",
     watch: Watch = silent,
 ) -> Candidate:
     """The candidate called `name`: a run (folder, name, "last"), or with `against` a folder of pictures.
@@ -72,6 +73,7 @@ def candidate(
         against: the source of the real pictures that a folder is judged against.
         overrides: of the real data, such as "data.size=64".
         checkpoint: "best" (by its scores on validation; the last where none were recorded), "last", or a clock.
+        direction: of a translator.
 
     Raises:
         CardiganError: there is no such run, checkpoint or folder; in one line.
@@ -80,37 +82,47 @@ def candidate(
     if against is not None:
         if (path / "recipe.yaml").is_file():
             raise CardiganError(f"--against: {name} is a run, judged against its own data; allowed: test, train")
-        if (checkpoint, weights, truncation) != ("best", "average", 1.0):
-            raise CardiganError("--checkpoint, --raw, --truncation: they are of a run; pictures are judged as they are")
+        if (checkpoint, weights, truncation, direction) != ("best", "average", 1.0, "forward"):
+            raise CardiganError(
+                "--checkpoint, --raw, --truncation, --direction: they are of a run; pictures are judged as they are"
+            )
         return _folder(name, against, list(overrides), watch)
     if path.exists() and not (path / "recipe.yaml").is_file():
         raise CardiganError(f"{name} is no run; to judge its pictures: cardigan evaluate {name} --against SOURCE")
-    return _run(open_run(name), overrides, checkpoint, weights, truncation, watch)
+    return _run(open_run(name), overrides, checkpoint, weights, truncation, direction, watch)
 
 
 def _run(
-    run: Run, overrides: Iterable[str], checkpoint: str, weights: Weights, truncation: float, watch: Watch
+    run: Run,
+    overrides: Iterable[str],
+    checkpoint: str,
+    weights: Weights,
+    truncation: float,
+    direction: Direction,
+    watch: Watch,
 ) -> Candidate:
     if not 0 <= truncation <= 1:
         raise CardiganError(f"--truncation: must lie between 0 and 1, not {truncation}")
     clock, which = chosen_checkpoint(run, checkpoint)
-    model = load(run, clock, weights)
+    made = maker(run, clock, weights, truncation, direction)
     rows = run.scalars()
-    minutes = [row["minutes"] for row in rows if row["samples"] <= model.clock]
+    minutes = [row["minutes"] for row in rows if row["samples"] <= made.clock]
     recipe = run.recipe.but(*overrides)
     _check_data(run, recipe.data, watch)
+    data = recipe.data.still() if direction == "forward" else recipe.data.still().swapped()
     name = run.folder.resolve().name
     return Candidate(
-        subject=Subject(name, "run", recipe.name, model.clock, minutes[-1] if minutes else None, which),
+        subject=Subject(name, "run", recipe.name, made.clock, minutes[-1] if minutes else None, which),
         place=run.folder,
-        data=plain(recipe.data),
-        form=model.form,
-        codec=model.codec,
-        stream=lambda n, seed, labels: model.stream(n, seed=seed, labels=labels, truncation=truncation),
-        model=model,
-        labelled=model.conditional,
+        data=data,
+        form=made.form,
+        codec=made.codec,
+        stream=made.stream,
+        paths=made.paths,
+        translate=made.translate,
+        labelled=made.labelled,
         weights=weights,
-        truncation=truncation,
+        truncation=made.truncation,
         curves=curves(rows),
     )
 
@@ -168,7 +180,7 @@ def _folder(name: str, against: str, overrides: list[str], watch: Watch) -> Cand
     if others:
         remarks.append(f"{name} has splits; its train pictures were judged, not those of {', '.join(others)}.")
 
-    def stream(count: int, seed: int, labels: Tensor | None) -> Iterator[Tensor]:
+    def stream(count: int, seed: int, labels: Tensor | None, real: Dataset) -> Iterator[Tensor]:
         for start in range(0, count, 256):
             yield judged.draw(start, min(256, count - start)).sample
 
@@ -176,7 +188,7 @@ def _folder(name: str, against: str, overrides: list[str], watch: Watch) -> Cand
     return Candidate(
         subject=Subject(place.resolve().name or name, "folder"),
         place=place,
-        data=plain(data),
+        data=data.still(),
         form=Form(judged.form.shape, 0),
         codec=judged.codec,
         stream=stream,

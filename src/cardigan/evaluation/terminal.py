@@ -1,8 +1,10 @@
 """An evaluation as lines of text."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cardigan.evaluation.report.numbers import beside, interval_of, value_of
+from cardigan.evaluation.report.rivals import beside_rivals
 from cardigan.evaluation.result import Evaluation
 
 HEAD = ("score", "value", "95% interval", "real samples", "trivial", "better")
@@ -14,10 +16,14 @@ def lines(evaluation: Evaluation, folder: Path) -> list[str]:
     for score in evaluation.scores:
         bounds = (beside(score, score.floor), beside(score, score.ceiling))
         rows.append((score.name, value_of(score), interval_of(score) or "–", *bounds, score.better))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     said = [*evaluation.summary, *evaluation.remarks]
-    return [*table, "", *said, "", *_protocol(evaluation), f"report: {folder / 'report.html'}"]
+    rivals = [*_aligned(beside_rivals(evaluation)), ""] if evaluation.rivals else []
+    return [*_aligned(rows), "", *rivals, *said, "", *_protocol(evaluation), f"report: {folder / 'report.html'}"]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _protocol(evaluation: Evaluation) -> list[str]:

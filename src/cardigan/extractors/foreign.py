@@ -18,8 +18,8 @@ from torch import Tensor
 
 from cardigan.errors import CardiganError
 from cardigan.extractors.base import Extractor, Features
-from cardigan.resizing import BYTES, antialiased_bilinear, match_channels, to_bytes
 from cardigan.extractors.weights import sha256
+from cardigan.resizing import BYTES, antialiased_bilinear, match_channels, to_bytes
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

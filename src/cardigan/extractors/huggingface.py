@@ -15,9 +15,9 @@ from cardigan.data.base import Watch, silent
 from cardigan.errors import CardiganError
 from cardigan.extractors.base import Extractor, Features
 from cardigan.extractors.hub import CONFIG, PREPARATION, TENSORS, Found, find
-from cardigan.resizing import BYTES, COLOURS, pillow_bicubic, to_bytes, to_rgb
 from cardigan.extractors.weights import sha256
 from cardigan.files import read_json
+from cardigan.resizing import BYTES, COLOURS, pillow_bicubic, to_bytes, to_rgb
 
 BATCH = 32
 """Samples in the network at once."""

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from cardigan.data.base import Watch, silent
 from cardigan.errors import CardiganError
 from cardigan.extractors.base import Extractor, Features
-from cardigan.resizing import BYTES, COLOURS, tensorflow_bilinear, to_bytes, to_rgb
 from cardigan.extractors.weights import KNOWN, find, read
+from cardigan.resizing import BYTES, COLOURS, tensorflow_bilinear, to_bytes, to_rgb
 
 SIDE = 299
 """Height and width the network sees."""

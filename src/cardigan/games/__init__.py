@@ -2,5 +2,8 @@
 
 GAMES = {
     "gan": "cardigan.games.gan:Gan",
+    "translation": "cardigan.games.translation:Translation",
+    "cycle": "cardigan.games.cycle:Cycle",
+    "contrastive": "cardigan.games.contrastive:Contrastive",
 }
 """Games a recipe may name: tag -> settings class."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cardigan.extractors.base import Extractor
 from cardigan.randomness import Random
 from cardigan.sample import Batch, Form
 from cardigan.settings import Settings
@@ -34,6 +35,10 @@ class Step:
     signals: dict[str, Tensor] = field(default_factory=dict)
 
 
+Examples = Callable[[int], Batch]
+"""Number -> so many real samples, always the same."""
+Guide = Callable[[], Extractor]
+"""Opens the extractor that may steer training on these data (never the one that judges)."""
 Loss = Callable[[Step], Mapping[str, Tensor]]
 """A turn's loss: named, weighted scalar terms; their sum is minimised."""
 
@@ -93,12 +98,24 @@ class Game(ABC):
             raise ValueError(f"this game keeps no state, so it cannot take back {sorted(state)}")
 
     @abstractmethod
-    def showcase(self, count: int, random: Random) -> dict[str, Tensor]:
-        """Fixed inputs of the sample grid (latents, labels), by argument name of `show`."""
+    def showcase(self, count: int, random: Random, examples: Examples) -> dict[str, Tensor]:
+        """Fixed inputs of the sample grid (latents, labels, sources), by argument name of `show`.
+
+        Args:
+            examples: gives real samples of the validation split, for games that make samples of something real.
+        """
 
     @abstractmethod
     def show(self, players: Mapping[str, nn.Module], **inputs: Tensor) -> Tensor:
         """Samples (N, *form.shape) that `players` (raw or averaged) make of the showcase's inputs."""
+
+    def translators(self) -> Mapping[str, str]:
+        """Direction ("forward", "backward") -> the player that translates so; none where samples are made of noise."""
+        return {}
+
+    def exhibit(self, players: Mapping[str, nn.Module], **inputs: Tensor) -> dict[str, Tensor]:
+        """What the sample grid shows, side by side for each sample: by default the samples alone."""
+        return {"sample": self.show(players, **inputs)}
 
 
 class GameSettings(Settings, ABC):
@@ -106,9 +123,18 @@ class GameSettings(Settings, ABC):
 
     kind: str
 
+    @property
+    def guided(self) -> bool:
+        """Whether training looks through the data's guide."""
+        return False
+
     @abstractmethod
-    def build(self, form: Form) -> Game:
-        """Players with freshly initialised weights (from torch's global generator), for samples of `form`."""
+    def build(self, form: Form, guide: Guide | None = None) -> Game:
+        """Players with freshly initialised weights (from torch's global generator), for samples of `form`.
+
+        Args:
+            guide: opens the data's guide; needed for training where `guided`, never for using what was trained.
+        """
 
 
 def total(terms: Mapping[str, Tensor]) -> Tensor:

@@ -1,6 +1,7 @@
 """The game `gan`: a generator of noise against a discriminator, unconditional or class-conditional."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -9,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cardigan.errors import CardiganError
+from cardigan.games.adversary import Adversary
 from cardigan.games.augmentation import Augmentation, augment
-from cardigan.games.base import Game, GameSettings, Step, Turn
+from cardigan.games.base import Examples, Game, GameSettings, Guide, Step, Turn
 from cardigan.networks import FAMILIES
 from cardigan.networks.base import Family, Judgement, Labels
-from cardigan.objectives.adversarial import OBJECTIVES, ObjectiveName, Smoothing, over_scales, smooth
+from cardigan.objectives.adversarial import OBJECTIVES, ObjectiveName, Smoothing, smooth
 from cardigan.objectives.constraints import Clipping, clip_weights
-from cardigan.objectives.penalties import Contest, Penalties, due, leaves
+from cardigan.objectives.penalties import Penalties
 from cardigan.randomness import Random
 from cardigan.sample import Form
 from cardigan.settings import Choice
@@ -44,7 +46,7 @@ class Gan(GameSettings):
     n_critic: PositiveInt = 1
     """Turns of the discriminator for one of the generator, each on new real samples."""
 
-    def build(self, form: Form) -> "GanGame":
+    def build(self, form: Form, guide: Guide | None = None) -> "GanGame":
         """See `GameSettings.build`.
 
         Raises:
@@ -62,7 +64,8 @@ class GanGame(Game):
 
     def __init__(self, settings: Gan, form: Form) -> None:
         self.settings, self.form = settings, form
-        self.objective = smooth(OBJECTIVES[settings.objective], settings.smoothing.real, settings.smoothing.fake)
+        objective = smooth(OBJECTIVES[settings.objective], settings.smoothing.real, settings.smoothing.fake)
+        self.adversary = Adversary(objective, settings.penalties)
         self.generator = settings.networks.build_generator(form, settings.labels)
         self.discriminator = settings.networks.build_discriminator(form, settings.labels)
         self.players: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
@@ -73,34 +76,18 @@ class GanGame(Game):
 
     def discriminator_loss(self, step: Step) -> dict[str, Tensor]:
         """The objective on real and detached fake samples, the penalties that are due, the auxiliary classifier."""
-        wanted = leaves(self.settings.penalties, step.count)
-        real = step.batch.sample.detach().requires_grad_(wanted.real)
-        fake = self._fake(step).detach().requires_grad_(wanted.fake)
-        real_judgement, fake_judgement = self._judge(real, step), self._judge(fake, step)
-        values = over_scales(self.objective.discriminator, real_judgement.logits, fake_judgement.logits)
-        contest = Contest(
-            real, fake, real_judgement, fake_judgement, lambda sample: self._judge(sample, step), step.random
-        )
-        terms = {"adversarial": values.mean()}
-        for penalty in due(self.settings.penalties, step.count):
-            terms[penalty.name] = penalty.weight * penalty.function(contest).mean()
-        classified = [real_judgement, fake_judgement] if self.settings.auxiliary_fakes else [real_judgement]
-        terms |= self._classify(step, *classified)
-        step.signals = _signals(real_judgement, fake_judgement)
-        return terms
+        played = self.adversary.discriminator(partial(self._judge, step), step.batch.sample, self._fake(step), step)
+        assert played.real is not None
+        classified = [played.real, played.fake] if self.settings.auxiliary_fakes else [played.real]
+        return played.terms | self._classify(step, *classified)
 
     def generator_loss(self, step: Step) -> dict[str, Tensor]:
         """The objective on the fakes of the discriminator's turn, judged anew; the auxiliary classifier."""
-        judgement = self._judge(self._fake(step), step)
-        real_logits = None
-        if self.objective.generator_needs_real:
-            with torch.no_grad():
-                real_logits = self._judge(step.batch.sample, step).logits
+        played = self.adversary.generator(partial(self._judge, step), step.batch.sample, self._fake(step))
         step.made.clear()  # frees the fakes' graph as soon as this turn's backward is through
-        values = over_scales(self.objective.generator, real_logits, judgement.logits)
-        return {"adversarial": values.mean(), **self._classify(step, judgement)}
+        return played.terms | self._classify(step, played.fake)
 
-    def showcase(self, count: int, random: Random) -> dict[str, Tensor]:
+    def showcase(self, count: int, random: Random, examples: Examples) -> dict[str, Tensor]:
         """Fixed latents, and labels class by class where the generator is conditional."""
         latents = self.generator.sample_latents(count, random)
         if self.settings.labels == "none":
@@ -120,7 +107,7 @@ class GanGame(Game):
         fake: Tensor = step.made["fake"]
         return fake
 
-    def _judge(self, sample: Tensor, step: Step) -> Judgement:
+    def _judge(self, step: Step, sample: Tensor) -> Judgement:
         if self.settings.augmentation.active:
             sample = augment(sample, self.settings.augmentation, step.random)
         judgement: Judgement = self.discriminator(sample, self._condition(step))
@@ -145,11 +132,3 @@ class GanGame(Game):
     def _clip(self) -> None:
         if self.settings.clipping is not None:
             clip_weights(self.discriminator, self.settings.clipping.limit)
-
-
-def _signals(real: Judgement, fake: Judgement) -> dict[str, Tensor]:
-    """Mean logits of real and fake samples: the gap between them tells who is winning."""
-    return {
-        "real_logit": torch.stack([each.detach().float().mean() for each in real.logits]).mean(),
-        "fake_logit": torch.stack([each.detach().float().mean() for each in fake.logits]).mean(),
-    }

@@ -65,7 +65,8 @@ class _MadeUp(Dataset):
         generator = torch.Generator().manual_seed(start)
         label = torch.randint(self.form.classes, (count,), generator=generator) if self.form.classes else None
         sample = torch.rand(count, *self.form.shape, generator=generator) * 2 - 1
-        return Batch(sample, label, id=torch.arange(start, start + count))
+        source = None if self.form.source is None else torch.rand(count, *self.form.source, generator=generator) * 2 - 1
+        return Batch(sample, label, source, id=torch.arange(start, start + count))
 
     def take(self, indices: torch.Tensor) -> Batch:
         """See `Dataset.take`."""

@@ -6,6 +6,7 @@ Nothing here knows what kind of sample is trained on, writes a file or waits for
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 from lightning_fabric import Fabric
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from cardigan.data.base import Dataset
 from cardigan.errors import CardiganError
+from cardigan.extractors.local import local
 from cardigan.games.base import Game, Step, Turn, total
 from cardigan.randomness import Random, use
 from cardigan.recipe import Recipe
@@ -147,14 +149,17 @@ class Loop:
         return Random(*parts, shard=shard, shards=self.shards, device=self.fabric.device)
 
     def _prepare(self, batch: Batch) -> Batch:
-        sample = batch.sample.to(self.choice.dtype)
-        if sample.dim() == 4:
-            sample = sample.contiguous(memory_format=self.choice.layout)
-        return replace(batch, sample=sample)
+        source = None if batch.source is None else self._cast(batch.source)
+        return replace(batch, sample=self._cast(batch.sample), source=source)
+
+    def _cast(self, values: Tensor) -> Tensor:
+        """`values` in the engine's precision and layout; whole numbers (tokens) as they are."""
+        values = values.to(self.choice.dtype) if values.is_floating_point() else values
+        return values.contiguous(memory_format=self.choice.layout) if values.dim() == 4 else values
 
     def _build_game(self) -> Game:
         torch.manual_seed(self.recipe.training.seed)
-        game = self.recipe.game.build(self.dataset.form)
+        game = self.recipe.game.build(self.dataset.form, partial(local, self.recipe.data, "guide"))
         for name in self.recipe.training.rates:
             if name not in game.players:
                 raise CardiganError(f"training.rates.{name}: no such player; {allowed(name, game.players)}")

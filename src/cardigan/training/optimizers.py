@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import nn
 
-from cardigan.settings import Count, Settings, parse_count
+from cardigan.settings import Clock, Count, Settings
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Clock = Annotated[NonNegativeInt, BeforeValidator(parse_count)]
-"""A time on the clock, in real samples drawn; 0 is the start."""
 
 
 class Optimizer(Settings, ABC):

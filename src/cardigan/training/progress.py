@@ -203,7 +203,7 @@ class Terminal(Progress):
         self._say(f"  sample grid   {run.latest_grid()}")
         self._say(f"  curves        {run.folder / 'curves.png'}")
         self._say(f"  run folder    {run.folder}")
-        self._say(f"next: cardigan generate {run.folder} -n 64 --out samples.png")
+        self._say(f"next: {dataset.codec.usage(str(run.folder))}")
 
     def _remark(self, dataset: "Dataset") -> None:
         """Say what there is to say of the data and was not said yet."""

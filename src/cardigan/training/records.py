@@ -15,6 +15,7 @@ from cardigan.errors import CardiganError
 from cardigan.files import write_text
 from cardigan.randomness import Random
 from cardigan.run import Run
+from cardigan.sample import Batch
 from cardigan.training import checkpoint
 from cardigan.training.loop import Loop
 
@@ -69,8 +70,8 @@ class Recorder:
         self.run.sample_folder.mkdir(exist_ok=True)
         path = self.run.sample_folder / f"{checkpoint.name_of(self.loop.clock)}{self.codec.extension}"
         with torch.no_grad(), self.loop.precision.forward_context():
-            samples = self.loop.game.show(self.loop.average.players, **self.showcase)
-        self.codec.render(samples.float().cpu(), path)
+            panels = self.loop.game.exhibit(self.loop.average.players, **self.showcase)
+        self.codec.exhibit({name: panel.float().cpu() for name, panel in panels.items()}, path)
         self.next_grid = next_mark(self.loop.clock, self.settings.first_grid)
         return path
 
@@ -98,11 +99,19 @@ class Recorder:
 
     def _showcase(self) -> dict[str, Tensor]:
         random = Random(self.loop.recipe.training.seed, "showcase")
-        inputs = self.loop.game.showcase(self.settings.grid, random)
+        inputs = self.loop.game.showcase(self.settings.grid, random, self._examples)
         return {
             name: value.to(self.loop.fabric.device, self.loop.choice.dtype if value.is_floating_point() else None)
             for name, value in inputs.items()
         }
+
+    def _examples(self, count: int) -> Batch:
+        """Real samples that training does not see, where there are any."""
+        recipe = self.loop.recipe
+        try:
+            return recipe.data.still().load("validation").draw(0, count)
+        except CardiganError:  # data.validation is 0
+            return self.loop.dataset.draw(0, count)
 
     def _obituary(self, name: str) -> str:
         good = self.run.clocks()

@@ -5,6 +5,7 @@ never of test: what chooses must not be what judges.
 """
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from cardigan.data.base import Watch
 from cardigan.errors import CardiganError
 from cardigan.extractors.base import Extractor
-from cardigan.extractors.local import local, plain
+from cardigan.extractors.local import local
 from cardigan.extractors.raw import Raw
 from cardigan.metrics.frechet import frechet_distance
 from cardigan.metrics.kernel import kernel_distance
@@ -32,7 +33,7 @@ class Scorer:
     def __init__(self, loop: Loop, watch: Watch) -> None:
         recipe = loop.recipe
         self.loop, self.settings = loop, recipe.scoring
-        data = plain(recipe.data)
+        data = recipe.data.still()
         held_out = data.load("validation", recipe.training.seed, watch)
         if len(held_out) < 2:
             raise CardiganError(f"scoring: the validation split of {recipe.data.source} is empty; see data.validation")
@@ -40,6 +41,7 @@ class Scorer:
         self.extractor: Extractor = local(data, "guide", watch) if len(form.shape) == 3 else Raw(form)
         count = min(len(held_out), self.settings.samples)
         self.labels = self._real_labels()
+        self.held_out = held_out
         self.real = self._features(held_out.draw(at, min(CHUNK, count - at)).sample for at in range(0, count, CHUNK))
 
     @property
@@ -67,7 +69,7 @@ class Scorer:
 
     def _samples(self) -> Iterable[Tensor]:
         loop, count = self.loop, self.settings.samples
-        inputs = loop.game.showcase(count, Random(loop.recipe.training.seed, "score"))
+        inputs = loop.game.showcase(count, Random(loop.recipe.training.seed, "score"), partial(self.held_out.draw, 0))
         if "labels" in inputs and self.labels is not None:
             inputs["labels"] = self.labels
         for at in range(0, count, CHUNK):

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from cardigan.data.base import Dataset
 from cardigan.data.codec import save_codec
 from cardigan.errors import CardiganError
+from cardigan.extractors.local import local
 from cardigan.files import writable, write_text
 from cardigan.proposal import propose
 from cardigan.recipe import AUTO, Recipe, load_recipe
@@ -279,6 +280,8 @@ def _held(run: Run, fabric: Fabric) -> Iterator[None]:
 def _load_data(recipe: Recipe, fabric: Fabric, progress: Progress) -> Dataset:
     with progress.reading() as watch:
         dataset = recipe.data.load("train", recipe.training.seed, watch)
+        if recipe.game.guided:  # made now, where its progress is seen; the game finds it in the cache
+            local(recipe.data, "guide", watch)
     if len(dataset) == 0:
         raise CardiganError(f"data.source: {recipe.data.source} has no samples to train on")
     return dataset.to(fabric.device)

@@ -40,6 +40,10 @@ _NAMED = {
     "photos": Named("photo-monet/photo-monet.zip", ("photo",)),
     "monet": Named("photo-monet/photo-monet.zip", ("monet",)),
     "bsds300": Named("super-resolution/bsds300-train.zip"),
+    "set5": Named("super-resolution/set5.zip"),
+    "set14": Named("super-resolution/set14.zip"),
+    "emoji-pairs": Named("emoji/line-to-colour.zip"),
+    "photo-monet": Named("photo-monet/photo-monet.zip"),
 }
 
 NAMES = ("digits", *_NAMED)

@@ -1,12 +1,15 @@
 """Encoded pictures of any mode -> upright pictures of mode L, LA, RGB or RGBA, 8 bits per channel."""
 
 import io
+import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from importlib import import_module
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,8 +18,14 @@ from cardigan.data.sources.source import UnreadableError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+T = TypeVar("T")
+LARGEST_PIXELS = 2**30
+"""A picture that claims more pixels is taken for a decompression bomb. Pillow's own limit is a twelfth of it, which a
+photograph upscaled four times exceeds."""
+
 # Only plain picture formats: Pillow would also start programs (EPS) or fetch what a file points to.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+_READERS = ("Png", "Jpeg", "Gif", "Bmp", "WebP", "Tiff", "Ppm")
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
     | {".ppm", ".pgm", ".pbm", ".pnm"}
@@ -24,6 +33,8 @@ SUFFIXES = frozenset(
 GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _ORIENTATION = 0x0112
+_PAGED = ("TIFF", "MPO")  # what follows the first picture are pages, or depths of a telephone's camera, no frames
+_RAISING = Lock()
 
 
 @dataclass(frozen=True)
@@ -47,50 +58,59 @@ class Look:
     animated: bool
 
 
-def look(data: bytes, name: str) -> Look:
+def look(data: bytes, name: str, limit: int = LARGEST_PIXELS) -> Look:
     """What the header of the picture in `data` says; its pixels are not read.
 
     Raises:
-        UnreadableError: no picture, or larger than Pillow's limit on pixels.
+        UnreadableError: no picture, or one of more than `limit` pixels.
     """
-    with _opened(data, name) as image:
-        return _look(image)
+    with opened(data, name, limit) as image:
+        return look_at(image)
 
 
-def stored_as_grey(data: bytes, name: str) -> bool:
+def stored_as_grey(data: bytes, name: str, limit: int = LARGEST_PIXELS) -> bool:
     """Whether the picture in `data` is stored as grey: the cheapest question there is.
 
     Raises:
-        UnreadableError: no picture, or larger than Pillow's limit on pixels.
+        UnreadableError: no picture, or one of more than `limit` pixels.
     """
-    with _opened(data, name) as image:
+    with opened(data, name, limit) as image:
         return image.mode in GREY
 
 
-def decode(data: bytes, name: str) -> tuple["Image", Look]:
+def decode(data: bytes, name: str, limit: int = LARGEST_PIXELS) -> tuple["Image", Look]:
     """The picture in `data`, and what its header says.
 
     Of mode L, LA, RGB or RGBA: grey where it is stored as grey, with alpha where one of its pixels is not opaque; 16
     bits are rounded to 8. Upright by its EXIF orientation. Of an animation, the first frame.
 
     Raises:
-        UnreadableError: no picture, damaged, truncated, or larger than Pillow's limit on pixels.
+        UnreadableError: no picture, damaged, truncated, or of more than `limit` pixels.
+    """
+    with opened(data, name, limit) as image:
+        header = look_at(image)
+        _unhindered(image.load)
+        return plain(image, header), header
+
+
+def plain(image: "Image", header: Look) -> "Image":
+    """An open picture with this header, brought to what `decode` gives.
+
+    Raises:
+        ValueError: pixels without an agreed range.
     """
     from PIL import ImageOps
 
-    with _opened(data, name) as image:
-        header = _look(image)
-        image.load()
-        upright = ImageOps.exif_transpose(image) if header.orientation != 1 else image
-        return _plain(upright), header
+    return _plain(ImageOps.exif_transpose(image) if header.orientation != 1 else image)
 
 
-def _look(image: "Image") -> Look:
+def look_at(image: "Image") -> Look:
+    """What the header of an open picture says."""
     orientation = _orientation(image)
     turned = orientation >= 5 and image.format != "TIFF"  # a TIFF is turned by its reader, and says its upright size
     size = image.size if turned else image.size[::-1]
     alpha = image.mode in ALPHA or "transparency" in image.info
-    animated = bool(getattr(image, "is_animated", False)) and image.format != "TIFF"  # pages of a TIFF are no frames
+    animated = image.format not in _PAGED and _unhindered(lambda: bool(getattr(image, "is_animated", False)))
     return Look(image.mode, size, image.mode in GREY, alpha, orientation, animated)
 
 
@@ -104,18 +124,21 @@ def _orientation(image: "Image") -> int:
 
 
 @contextmanager
-def _opened(data: bytes, name: str) -> Iterator["Image"]:
-    pillow = _pillow()
-    limit = pillow.MAX_IMAGE_PIXELS or 2**62
-    bomb = UnreadableError(name, f"may be a decompression bomb: more than {limit:,} pixels")
+def opened(data: bytes, name: str, limit: int = LARGEST_PIXELS) -> Iterator["Image"]:
+    """The picture in `data`, of which only the header is read; what goes wrong within names it.
+
+    Raises:
+        UnreadableError: no picture, one of more than `limit` pixels, or whatever is raised while it is open.
+    """
+    bomb = f"may be a decompression bomb: more than {limit:,} pixels"
     try:
-        with pillow.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > limit:  # Pillow itself refuses only twice as much
-                raise bomb
+        with _identified(data) as image:
+            if image.width * image.height > limit:
+                raise UnreadableError(name, bomb)
             yield image
-    except pillow.DecompressionBombError:
-        raise bomb from None
-    except pillow.UnidentifiedImageError:
+    except _pillow().DecompressionBombError:
+        raise UnreadableError(name, bomb) from None
+    except _pillow().UnidentifiedImageError:
         what = f"none of {', '.join(FORMATS)}" if data else "the file is empty"
         raise UnreadableError(name, what) from None
     except UnreadableError:
@@ -124,10 +147,51 @@ def _opened(data: bytes, name: str) -> Iterator["Image"]:
         raise UnreadableError(name, str(error) or type(error).__name__) from None
 
 
+def _identified(data: bytes) -> "Image":
+    """The picture in `data`, of which the header is read.
+
+    Pillow's readers are asked one by one, as `Image.open` does, which however refuses what exceeds its own limit on
+    pixels. That one belongs to the whole process: to raise it would take the guard from the user's program too.
+    """
+    readers = _pillow().OPEN
+    for reader, accepts in (readers[kind] for kind in FORMATS if kind in readers):
+        try:
+            if accepts(data[:16]) is True:
+                return _unhindered(partial(_header, reader, data))
+        except (SyntaxError, IndexError, TypeError, struct.error):  # it looked like one of this kind and is none
+            continue
+    raise _pillow().UnidentifiedImageError
+
+
+def _header(reader: Callable[[io.BytesIO, str], "Image"], data: bytes) -> "Image":
+    return reader(io.BytesIO(data), "")
+
+
+def _unhindered(act: Callable[[], T]) -> T:
+    """`act`, once more where one of Pillow's readers refuses a number of pixels by itself (WebP, TIFF, GIF do).
+
+    There is no other way then than to raise the limit of the process: for the moment, by one thread at a time, and no
+    further than `LARGEST_PIXELS`, so that no other thread is ever without any limit.
+    """
+    pillow = _pillow()
+    try:
+        return act()
+    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning):  # the latter where warnings are errors
+        with _RAISING:
+            before = pillow.MAX_IMAGE_PIXELS
+            pillow.MAX_IMAGE_PIXELS = LARGEST_PIXELS // 2  # Pillow refuses twice as much
+            try:
+                return act()
+            finally:
+                pillow.MAX_IMAGE_PIXELS = before
+
+
 @cache
 def _pillow() -> Any:
     from PIL import Image
 
+    for name in _READERS:  # they register themselves
+        import_module(f"PIL.{name}ImagePlugin")
     # Pillow remarks on oddities that do not spoil the pixels; what does spoil them is raised. Said once and for all:
     # to silence it around each picture costs more than a small picture, and is not safe in threads.
     warnings.filterwarnings("ignore", module=r"PIL\.")

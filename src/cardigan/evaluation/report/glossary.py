@@ -114,6 +114,53 @@ GLOSSARY = {
         "Whether generated samples are closer to the training samples than unseen real samples are. Copies of the "
         "training data would score well on everything else; they show here.",
     ),
+    "psnr": Entry(
+        "Peak signal-to-noise ratio",
+        "How far each picture is from the one that was wanted, pixel by pixel, in decibels: 6 more is half the error. "
+        "It likes blur, since a blurred guess is never far off; so something that sees sharpness stands beside it. "
+        "Equal pictures count as 48.13 dB.",
+    ),
+    "psnr-luma": Entry(
+        "Peak signal-to-noise ratio of luma",
+        "The same of brightness alone, without the outermost pixels of enlarged pictures: what the literature of "
+        "super-resolution reports.",
+    ),
+    "psnr-hole": Entry(
+        "Peak signal-to-noise ratio in the hole",
+        "The same over those pixels alone that had to be filled in.",
+    ),
+    "ssim": Entry(
+        "Structural similarity",
+        "Whether light and dark lie in the same places, window by window, as the eye compares. 1: equal pictures.",
+    ),
+    "perceptual": Entry(
+        "Perceptual distance",
+        "How differently a network that has learnt to look sees the picture and the one that was wanted, layer by "
+        "layer. It forgives a leaf in another place and not a leaf without veins. Only distances of one network compare.",
+    ),
+    "lpips": Entry(
+        "LPIPS",
+        "The perceptual distance with layers weighted so that it agrees with what people called alike.",
+    ),
+    "edge-energy": Entry(
+        "Edge energy",
+        "How steep brightness is on average, over how steep it should be: 1 is as sharp as the real picture, less is "
+        "blurred, more is noisy or oversharpened.",
+    ),
+    "colourfulness": Entry(
+        "Colourfulness",
+        "How far colours are from grey and from each other: 0 is grey, 15 slightly, 45 averagely, 80 highly colourful.",
+    ),
+    "content": Entry(
+        "Edges kept",
+        "Whether the translated picture has its edges where its source has them: its content, whatever became of its "
+        "colours. 1: exactly there. A picture that was not translated at all has 1, so it is read with the verdict.",
+    ),
+    "verdict": Entry(
+        "Taken for the other domain",
+        "The share of translated pictures that a classifier, trained on real pictures of both domains, takes for what "
+        "they should have become.",
+    ),
     "ppl": Entry(
         "Perceptual path length",
         "How much the picture changes when the generator's input is moved by a hair. Short paths mean that "

@@ -4,8 +4,10 @@ from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
+from cardigan.evaluation.report import rivals
 from cardigan.evaluation.report.figures import Line, legend, line_chart
 from cardigan.evaluation.report.markup import Markup, document, joined, section, tag, write
+from cardigan.evaluation.report.rivals import rival_table
 from cardigan.evaluation.report.tables import class_table, fact_list, protocol_tables, score_table
 from cardigan.evaluation.result import Curve, Evaluation, Exhibit, Subject
 
@@ -47,6 +49,7 @@ def page(evaluation: Evaluation) -> str:
         _heading(evaluation),
         section("Summary", bullets(evaluation.summary)),
         section("Scores", score_table(scores) if scores else "", about=_SCORES),
+        section("Baselines", rival_table(evaluation), about=rivals.ABOUT),
         section("Classes", class_table(classes) if classes else "", about=_CLASSES),
         section("Exhibits", gallery(evaluation.exhibits)),
         section("Curves", _curves(evaluation.curves), about=_CURVES),

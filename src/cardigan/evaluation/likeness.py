@@ -1,0 +1,171 @@
+"""How like pictures made of others are to what they should be: one pass over whole pictures, each judged by itself."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from cardigan.data.base import Codec, Dataset
+from cardigan.evaluation.makers import Translate
+from cardigan.extractors.base import Extractor
+from cardigan.metrics.colourfulness import colourfulness
+from cardigan.metrics.edges import edge_energy, edge_similarity
+from cardigan.metrics.psnr import psnr, psnr_hole, psnr_luma
+from cardigan.metrics.ssim import ssim
+from cardigan.objectives.perceptual import perceptual
+from cardigan.sample import Batch
+
+SHOWN = 8
+"""Pictures that are shown."""
+LARGEST_SHOWN = 256
+"""Pixels of a side, of pictures that are shown: larger ones are cropped."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Pictures of one size.
+
+    Attributes:
+        source: (N, C', h, w) what was given.
+        made: (N, C, H, W) what was made of it, rounded to 8 bits like a file.
+        truth: (N, C, H, W) what should have been made; of unpaired data, anything of that kind.
+        scale: sides of samples over those of sources.
+        hole: (N, 1, H, W) bool, where something was to be filled in; None: everywhere.
+        eye: looks at samples.
+    """
+
+    source: Tensor
+    made: Tensor
+    truth: Tensor
+    scale: int
+    hole: Tensor | None
+    eye: Extractor
+
+
+Judgement = Callable[[Trial], Tensor]
+"""A trial -> one number for each of its pictures, (N,)."""
+
+
+def _perceptual(trial: Trial) -> Tensor:
+    with torch.no_grad():
+        return perceptual(trial.eye.maps(trial.made), trial.eye.maps(trial.truth)).double()
+
+
+def _hole(trial: Trial) -> Tensor:
+    assert trial.hole is not None
+    return psnr_hole(trial.made, trial.truth, trial.hole)
+
+
+def _content(trial: Trial) -> Tensor:
+    return edge_similarity(trial.source, trial.made)
+
+
+@cache
+def _lpips() -> Judgement:
+    from cardigan.extractors.lpips import lpips
+
+    network = lpips()
+    return lambda trial: network(trial.made, trial.truth).double()
+
+
+PAIRED: dict[str, Judgement] = {
+    "psnr": lambda trial: psnr(trial.made, trial.truth),
+    "psnr-luma": lambda trial: psnr_luma(trial.made, trial.truth, border=trial.scale if trial.scale > 1 else 0),
+    "ssim": lambda trial: ssim(trial.made, trial.truth),
+    "edge-energy": lambda trial: edge_energy(trial.made) / edge_energy(trial.truth).clamp(min=1e-3),
+    "colourfulness": lambda trial: colourfulness(trial.made),
+    "colourfulness-real": lambda trial: colourfulness(trial.truth),
+}
+"""What is judged where the truth is known."""
+HOLE: dict[str, Judgement] = {"psnr-hole": _hole}
+"""What is judged besides, where holes are filled."""
+LOOKED: dict[str, Judgement] = {"perceptual": _perceptual}
+"""What is judged besides, through an extractor that gives activations."""
+UNPAIRED: dict[str, Judgement] = {
+    "content": _content,
+    "colourfulness": PAIRED["colourfulness"],
+    "colourfulness-real": PAIRED["colourfulness-real"],
+}
+"""What is judged where the truth is not known."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What was found.
+
+    Attributes:
+        values: key -> (n,) float64, one number a picture.
+        reference: what the real pictures are called, where they are not those of the test split; else empty.
+        fingerprint: of them.
+        panels: the first pictures, by the name of the panel: input, output and, where it is known, truth.
+    """
+
+    values: Mapping[str, Tensor]
+    reference: str
+    fingerprint: str
+    panels: Mapping[str, Tensor]
+
+    def mean(self, key: str) -> tuple[float, float, int]:
+        """Mean over pictures, half of its 95% interval (normal approximation), number of pictures."""
+        values = self.values[key]
+        count = len(values)
+        half = 1.96 * float(values.std()) / count**0.5 if count > 1 else float("inf")
+        return float(values.mean()), half, count
+
+
+def judge(
+    dataset: Dataset, translate: Translate, codec: Codec, eye: Extractor, *, reference: str = "", lpips: bool = False
+) -> Likeness:
+    """Translate every picture of `dataset` and compare.
+
+    Raises:
+        CardiganError: LPIPS is asked for and cannot be had.
+    """
+    values: dict[str, list[Tensor]] = {}
+    panels: dict[str, list[Tensor]] = {"input": [], "output": [], "truth": []}
+    for trial in trials(dataset.wholes(), translate, codec, eye):
+        for key, found in _judgements(dataset, trial, lpips).items():
+            values.setdefault(key, []).append(found(trial).double().cpu())
+        for name, pictures in (("input", trial.source), ("output", trial.made), ("truth", trial.truth)):
+            panels[name] += list(pictures)[: SHOWN - len(panels[name])]
+    return Likeness(
+        values={key: torch.cat(each) for key, each in values.items()},
+        reference=reference,
+        fingerprint=dataset.fingerprint,
+        panels=shown(panels, dataset.paired),
+    )
+
+
+def trials(batches: Iterable[Batch], translate: Translate, codec: Codec, eye: Extractor) -> Iterator[Trial]:
+    """Each batch with what is made of it."""
+    for batch in batches:
+        assert batch.source is not None
+        made = codec.rounded(translate(batch.source).float().cpu())
+        scale = made.shape[-1] // batch.source.shape[-1]
+        masked = getattr(codec, "masked", False)
+        hole = batch.source[:, -1:] > 0 if masked else None
+        yield Trial(batch.source, made, batch.sample, scale, hole, eye)
+
+
+def _judgements(dataset: Dataset, trial: Trial, lpips: bool) -> dict[str, Judgement]:
+    if not dataset.paired:
+        return UNPAIRED
+    found = PAIRED | (HOLE if trial.hole is not None else {}) | ({"lpips": _lpips()} if lpips else {})
+    return found | (LOOKED if trial.eye.maps(trial.truth[:1]) else {})
+
+
+def shown(panels: Mapping[str, list[Tensor]], paired: bool) -> dict[str, Tensor]:
+    """The same of one size, cut from the middle so that what belongs together stays together."""
+    outputs, inputs = panels["output"], panels["input"]
+    scale = outputs[0].shape[-1] // inputs[0].shape[-1]
+    side = min([LARGEST_SHOWN, *(length for picture in outputs for length in picture.shape[1:])]) // scale * scale
+    sides = {"input": side // scale, "output": side, "truth": side}
+    names = [name for name in panels if paired or name != "truth"]
+    return {name: torch.stack([_middle(picture, sides[name]) for picture in panels[name]]) for name in names}
+
+
+def _middle(picture: Tensor, side: int) -> Tensor:
+    top, left = ((length - side) // 2 for length in picture.shape[1:])
+    return picture[:, top : top + side, left : left + side]

@@ -1,0 +1,79 @@
+"""What every game with a discriminator shares: its two losses, from an objective and penalties."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cardigan.games.base import Step
+from cardigan.networks.base import Judgement
+from cardigan.objectives.adversarial import Objective, over_scales
+from cardigan.objectives.penalties import Contest, Penalties, due, leaves
+
+Judge = Callable[[Tensor], Judgement]
+"""The discriminator, with condition and augmentation bound in: samples (N, ...) -> judgement."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """A turn's adversarial terms and what was judged on the way.
+
+    Attributes:
+        terms: by name, scalars.
+        fake: judgement of the fakes.
+        real: judgement of the real samples; None where nobody asked.
+    """
+
+    terms: dict[str, Tensor]
+    fake: Judgement
+    real: Judgement | None = None
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """The losses of one discriminator and of who plays against it.
+
+    Attributes:
+        objective: the pair of adversarial losses.
+        penalties: of the discriminator.
+    """
+
+    objective: Objective
+    penalties: Penalties
+
+    def discriminator(self, judge: Judge, real: Tensor, fake: Tensor, step: Step) -> Round:
+        """The objective on real and detached fake samples (N, ...), and the penalties that are due."""
+        wanted = leaves(self.penalties, step.count)
+        real = real.detach().requires_grad_(wanted.real)
+        fake = fake.detach().requires_grad_(wanted.fake)
+        real_judgement, fake_judgement = judge(real), judge(fake)
+        values = over_scales(self.objective.discriminator, real_judgement.logits, fake_judgement.logits)
+        contest = Contest(real, fake, real_judgement, fake_judgement, judge, step.random)
+        terms = {"adversarial": values.mean()}
+        for penalty in due(self.penalties, step.count):
+            terms[penalty.name] = penalty.weight * penalty.function(contest).mean()
+        step.signals |= _signals(real_judgement, fake_judgement)
+        return Round(terms, fake_judgement, real_judgement)
+
+    def generator(self, judge: Judge, real: Tensor, fake: Tensor, see_real: bool = False) -> Round:
+        """The objective on fakes, judged with their graph.
+
+        Args:
+            see_real: whether real samples are judged too (feature matching) where the objective does without.
+        """
+        judgement, real_judgement = judge(fake), None
+        if self.objective.generator_needs_real or see_real:
+            with torch.no_grad():
+                real_judgement = judge(real)
+        logits = real_judgement.logits if real_judgement is not None and self.objective.generator_needs_real else None
+        values = over_scales(self.objective.generator, logits, judgement.logits)
+        return Round({"adversarial": values.mean()}, judgement, real_judgement)
+
+
+def _signals(real: Judgement, fake: Judgement) -> dict[str, Tensor]:
+    """Mean logits of real and fake samples: the gap between them tells who is winning."""
+    return {
+        "real_logit": torch.stack([each.detach().float().mean() for each in real.logits]).mean(),
+        "fake_logit": torch.stack([each.detach().float().mean() for each in fake.logits]).mean(),
+    }

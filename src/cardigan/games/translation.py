@@ -1,0 +1,210 @@
+"""The game `translation`: paired; a generator makes samples of sources, a discriminator sees both side by side."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import NonNegativeFloat, model_validator
+from torch import Tensor, nn
+
+from cardigan.errors import CardiganError
+from cardigan.extractors.base import Maps
+from cardigan.extractors.vgg import vgg
+from cardigan.games.adversary import Adversary
+from cardigan.games.base import GameSettings, Guide, Step, Turn
+from cardigan.games.translating import TranslatingGame
+from cardigan.networks import DISCRIMINATORS, TRANSLATORS
+from cardigan.networks.base import DiscriminatorFamily, Judgement, Translator, TranslatorFamily
+from cardigan.networks.patch import Patch
+from cardigan.objectives.adversarial import OBJECTIVES, ObjectiveName
+from cardigan.objectives.penalties import Penalties
+from cardigan.objectives.perceptual import perceptual
+from cardigan.objectives.reconstruction import (
+    Terms,
+    feature_matching,
+    gradient_difference,
+    reconstruction,
+    total_variation,
+)
+from cardigan.sample import Form
+from cardigan.settings import Choice, Clock
+
+COMPARED = ("reconstruction", "perceptual", "gradient_difference", "total_variation")
+"""Terms of the generator that need no discriminator."""
+
+
+class Translation(GameSettings):
+    """Isola et al. 2017 (pix2pix), and restoration as translation: super-resolution, inpainting, denoising."""
+
+    kind: Literal["translation"] = "translation"
+    generator: Annotated[TranslatorFamily, Choice("family", TRANSLATORS)]
+    """Makes samples of sources."""
+    discriminator: Annotated[DiscriminatorFamily, Choice("family", DISCRIMINATORS)] = Patch()
+    """Tells real samples from made ones."""
+    objective: ObjectiveName = "nonsaturating"
+    """The pair of adversarial losses."""
+    adversarial_weight: NonNegativeFloat = 1.0
+    """Factor of the adversarial loss of the generator; 0: it learns from the other terms alone, without discriminator
+    turns."""
+    start: Clock = 0
+    """Samples drawn before the discriminator joins: until then the generator learns from the distance between pixels
+    alone (`terms.reconstruction`)."""
+    conditional: bool = True
+    """Whether the discriminator sees the source beside the sample."""
+    penalties: Penalties = Penalties()
+    """Of the discriminator."""
+    terms: Terms = Terms()
+    """What else the generator is held to."""
+    composite: bool = False
+    """Whether what the source shows is kept as it is: the generator's pixels count in the hole alone. The source's last
+    channel must be the mask of the hole."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.adversarial_weight == 0 and not self.terms.compares:
+            raise ValueError(
+                "adversarial_weight is 0 and so are all terms that compare with the truth: nothing to learn"
+            )
+        if self.adversarial_weight and self.start and not self.terms.reconstruction:
+            raise ValueError(f"start is {self.start:,}, but terms.reconstruction is 0: until then nothing is learnt")
+        return self
+
+    @property
+    def guided(self) -> bool:
+        """See `GameSettings.guided`: the perceptual term looks through the guide."""
+        return self.terms.perceptual > 0 and self.terms.eye == "local"
+
+    def build(self, form: Form, guide: Guide | None = None) -> "TranslationGame":
+        """See `GameSettings.build`.
+
+        Raises:
+            CardiganError: data without sources, or networks that do not fit them.
+        """
+        if form.source is None:
+            raise CardiganError(
+                "game.kind: translation needs samples that are made from something; allowed data.kind here: pairs"
+            )
+        if self.composite and form.source != (form.shape[0] + 1, *form.shape[1:]):
+            raise CardiganError(
+                "game.composite: needs sources that are the sample and a mask of the hole (data.degradations with mask)"
+            )
+        return TranslationGame(self, form, guide)
+
+
+class TranslationGame(TranslatingGame):
+    """Two players: until `start` the generator alone, then the discriminator and the generator in turn."""
+
+    def __init__(self, settings: Translation, form: Form, guide: Guide | None) -> None:
+        self.settings, self.form, self.guide = settings, form, guide
+        self.adversary = Adversary(OBJECTIVES[settings.objective], settings.penalties)
+        self.generator: Translator = settings.generator.build(form)
+        if settings.composite:
+            self.generator = Composite(self.generator)
+        self.discriminator = settings.discriminator.build(form, settings.conditional)
+        self.players: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
+        self.turns = (
+            Turn(("generator",), self.pretraining_loss, end=settings.start),
+            Turn(("discriminator",), self.discriminator_loss, start=settings.start),
+            Turn(("generator",), self.generator_loss, start=settings.start),
+        )
+        if settings.adversarial_weight == 0:
+            self.turns = (Turn(("generator",), self.reconstruction_loss),)
+
+    def pretraining_loss(self, step: Step) -> dict[str, Tensor]:
+        """The distance between pixels."""
+        return self._terms(step, self._made(step), ("reconstruction",))
+
+    def reconstruction_loss(self, step: Step) -> dict[str, Tensor]:
+        """The terms that compare with the truth, where there is no discriminator."""
+        return self._terms(step, self._made(step))
+
+    def discriminator_loss(self, step: Step) -> dict[str, Tensor]:
+        """The objective on real and made samples, and the penalties that are due."""
+        return self.adversary.discriminator(partial(self._judge, step), step.batch.sample, self._fake(step), step).terms
+
+    def generator_loss(self, step: Step) -> dict[str, Tensor]:
+        """The objective, feature matching and the terms that compare with the truth."""
+        fake = self._fake(step)
+        matches = self.settings.terms.feature_matching
+        judge = partial(self._judge, step, features=matches > 0)
+        played = self.adversary.generator(judge, step.batch.sample, fake, see_real=matches > 0)
+        step.made.clear()  # frees the fakes' graph as soon as this turn's backward is through
+        terms = {"adversarial": self.settings.adversarial_weight * played.terms["adversarial"]}
+        if matches and played.real is not None:
+            terms["feature_matching"] = matches * feature_matching(played.real, played.fake).mean()
+        return terms | self._terms(step, fake)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The guide's hash: a run goes on with the guide that it began with."""
+        return {"guide": self.eye.digest} if self.settings.guided and self.guide else {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `Game.load_state_dict`.
+
+        Raises:
+            CardiganError: the guide is another one.
+        """
+        if state and self.settings.guided and self.guide and state.get("guide") != self.eye.digest:
+            raise CardiganError(
+                "the guide of the perceptual term is not the one that this run began with (trained anew on another "
+                "machine or version); the trajectory cannot be continued"
+            )
+
+    @cached_property
+    def eye(self) -> Maps:
+        """What the perceptual term looks through: the data's guide, or VGG."""
+        if self.settings.terms.eye != "local":
+            return vgg(self.settings.terms.eye)
+        assert self.guide is not None
+        return self.guide()
+
+    def _terms(self, step: Step, fake: Tensor, names: Sequence[str] = COMPARED) -> dict[str, Tensor]:
+        """The terms of these names, weighted; with a hole, distances between pixels count there alone."""
+        terms, truth = self.settings.terms, step.batch.sample
+        hole = (_source(step)[:, -1:] > 0).to(fake) if self.settings.composite else None
+        wanted: dict[str, Callable[[], Tensor]] = {
+            "reconstruction": lambda: reconstruction(fake, truth, terms, hole),
+            "perceptual": lambda: perceptual(self._maps(fake), self._maps(truth), terms.perceptual_distance),
+            "gradient_difference": lambda: gradient_difference(fake, truth, hole),
+            "total_variation": lambda: total_variation(fake, hole),
+        }
+        return {name: getattr(terms, name) * wanted[name]().mean() for name in names if getattr(terms, name)}
+
+    def _maps(self, samples: Tensor) -> tuple[Tensor, ...]:
+        return self.eye.maps(samples)
+
+    def _fake(self, step: Step) -> Tensor:
+        """Made once for both players, with the graph that the generator's turn needs."""
+        if "fake" not in step.made:
+            step.made["fake"] = self._made(step)
+        fake: Tensor = step.made["fake"]
+        return fake
+
+    def _made(self, step: Step) -> Tensor:
+        made: Tensor = self.generator(_source(step)).to(step.batch.sample)
+        return made
+
+    def _judge(self, step: Step, sample: Tensor, features: bool = False) -> Judgement:
+        judgement: Judgement = self.discriminator(
+            sample, _source(step) if self.settings.conditional else None, features
+        )
+        return judgement
+
+
+class Composite(Translator):
+    """A translator whose pixels count in the hole alone: where the last channel of the source is 1, not -1."""
+
+    def __init__(self, inner: Translator) -> None:
+        super().__init__()
+        self.inner = inner
+        self.scale, self.multiple, self.margin = inner.scale, inner.multiple, inner.margin
+
+    def forward(self, source: Tensor) -> Tensor:
+        """(N, C + 1, H, W) -> (N, C, H, W)."""
+        hole = (source[:, -1:] + 1) / 2
+        return source[:, :-1] * (1 - hole) + self.inner(source) * hole
+
+
+def _source(step: Step) -> Tensor:
+    assert step.batch.source is not None
+    return step.batch.source
