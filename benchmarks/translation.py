@@ -56,7 +56,7 @@ class Row:
 ROWS = {
     "sketch-to-colour": Row("sketch-to-colour", 14),
     "sketch-to-colour-l1": Row("sketch-to-colour", 14, ALONE),
-    "super-resolution-x4": Row("super-resolution-x4", 18, stage=True, on=("set5", "set14")),
+    "super-resolution-x4": Row("super-resolution-x4", 26, stage=True, on=("set5", "set14")),
     "super-resolution-x2": Row("super-resolution-x2", 9, stage=True, on=("set5", "set14")),
     "esrgan": Row("esrgan", 10, stage=True, on=("set5", "set14")),
     "inpainting": Row("inpainting", 6),
@@ -64,9 +64,9 @@ ROWS = {
     "colourisation": Row("colourisation", 6),
     "colourisation-l1": Row("colourisation", 6, ALONE),
     "denoising": Row("denoising", 6),
-    "summer-to-winter": Row("summer-to-winter", 18, backward=True),
-    "summer-to-winter-cut": Row("summer-to-winter-cut", 15),
-    "photo-to-monet": Row("photo-to-monet", 10, backward=True),
+    "summer-to-winter": Row("summer-to-winter", 36, backward=True),
+    "summer-to-winter-cut": Row("summer-to-winter-cut", 20),
+    "photo-to-monet": Row("photo-to-monet", 14, backward=True),
 }
 
 

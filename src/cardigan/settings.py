@@ -4,7 +4,7 @@ import difflib
 import importlib
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -131,7 +131,7 @@ def explain(error: ValidationError, root: type[Settings], raw: Any) -> CardiganE
     if first["type"] == "extra_forbidden":
         message = f"unknown key; {allowed(str(first['loc'][-1]), _fields_at(root, first['loc'][:-1], raw))}"
     elif first["type"] == "literal_error":
-        choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        choices = [each.strip("'") for each in re.findall(r"'[^']*'|[^\s,]+", first["ctx"]["expected"]) if each != "or"]
         message = f"{shown} is not one of them; {allowed(str(first['input']), choices)}"
     elif first["type"] == "missing":
         message = "missing"
@@ -144,19 +144,24 @@ def _fields_at(root: type[Settings], path: tuple[Any, ...], raw: Any) -> list[st
     """Names of the fields allowed at `path`, following the classes that `raw` chooses."""
     cls: Any = root
     for part in path:
+        if isinstance(part, int):  # one of several
+            inner = next((each for each in get_args(cls) if each is not Ellipsis), None)
+            raw = raw[part] if isinstance(raw, Sequence) and part < len(raw) else None
+            cls = _chosen(getattr(inner, "__metadata__", ()), inner, raw)
+            continue
         field = cls.model_fields.get(part) if isinstance(cls, type) and issubclass(cls, BaseModel) else None
         raw = raw.get(part) if isinstance(raw, Mapping) else None
         if field is None:
             return []
-        cls = _class_of(field, raw)
+        cls = _chosen(field.metadata, field.annotation, raw)
     return list(cls.model_fields) if isinstance(cls, type) and issubclass(cls, BaseModel) else []
 
 
-def _class_of(field: Any, raw: Any) -> Any:
-    for choice in (each for each in field.metadata if isinstance(each, Choice)):
+def _chosen(metadata: Iterable[Any], annotation: Any, raw: Any) -> Any:
+    """The class that `raw` chooses, or what the annotation says."""
+    for choice in (each for each in metadata if isinstance(each, Choice)):
         tag = raw.get(choice.tag) if isinstance(raw, Mapping) else raw
         return resolve(tag, choice.table, choice.tag)
-    annotation = field.annotation
     if get_origin(annotation) in (Union, types.UnionType):
         annotation = next((each for each in get_args(annotation) if each is not type(None)), annotation)
     return annotation

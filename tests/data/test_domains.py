@@ -69,7 +69,9 @@ def test_two_sources_are_two_domains(folders: Path) -> None:
 
 def test_domains_of_other_sizes(folders: Path, tmp_path: Path) -> None:
     for number in range(5):
-        Image.fromarray(np.random.default_rng(number).integers(0, 256, (7, 7, 3), np.uint8)).save(tmp_path / f"{number}.png")
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (7, 7, 3), np.uint8)).save(
+            tmp_path / f"{number}.png"
+        )
     with pytest.raises(CardiganError, match=r"pictures of 3x7x7 and of 3x9x9 .* data.size=64"):
         other = tmp_path / "other"
         other.mkdir()

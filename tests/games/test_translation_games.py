@@ -151,13 +151,19 @@ def test_directions() -> None:
         "forward": "forward_generator",
         "backward": "backward_generator",
     }
-    assert Translation(generator=UNET, discriminator=PATCH, terms={"reconstruction": 1}).build(FORM).translators() == {"forward": "generator"}
+    assert Translation(generator=UNET, discriminator=PATCH, terms={"reconstruction": 1}).build(FORM).translators() == {
+        "forward": "generator"
+    }
 
 
 @pytest.mark.parametrize(
     ("game", "form", "message"),
     [
-        (Translation(generator=UNET, discriminator=PATCH, terms={"reconstruction": 1}), Form((3, 16, 16)), "data.kind here: pairs"),
+        (
+            Translation(generator=UNET, discriminator=PATCH, terms={"reconstruction": 1}),
+            Form((3, 16, 16)),
+            "data.kind here: pairs",
+        ),
         (Cycle(generator=RESNET), Form((3, 16, 16)), "data.kind here: domains"),
         (Cycle(generator=RESNET), Form((3, 16, 16), 0, (1, 16, 16)), "of one size"),
         (Contrastive(generator=RESNET), Form((3, 16, 16), 0, (3, 8, 8)), "of one size"),

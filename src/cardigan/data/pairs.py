@@ -100,7 +100,8 @@ class Pairs(Data):
     def anchored(self) -> dict[str, Any]:
         """See `Data.anchored`."""
         source = self._pictures(self.source).anchored()["source"]
-        return {"source": source, "inputs": None if self.inputs is None else absolute(self.inputs)}
+        inputs = None if self.inputs is None else absolute(self.inputs)
+        return {"source": source, "inputs": inputs, "degradations": [step.anchored() for step in self.degradations]}
 
     def load(self, split: Split = "train", seed: int = 0, watch: Watch = silent) -> Dataset:
         """Read one split, by the splits of the source or cut from it as of the kind `pictures`.

@@ -6,7 +6,6 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from cardigan.data.base import Codec, Dataset
 from cardigan.data.memory import to_unit
@@ -21,7 +20,7 @@ from cardigan.players import Players, Weights, load_players
 from cardigan.run import Run
 from cardigan.sample import Form
 from cardigan.settings import allowed
-from cardigan.tiling import default_tile, translate_whole
+from cardigan.tiling import default_tile, translate_batch, translate_whole
 
 Stream = Callable[[int, int, Tensor | None, Dataset], Iterator[Tensor]]
 """(n, seed, labels or None, real samples of the split that is judged) -> n samples, some at a time."""
@@ -88,7 +87,7 @@ def _of_noise(model: Model, truncation: float) -> Maker:
 def _of_sources(loaded: Players, player: str) -> Maker:
     translator = loaded.players[player]
     assert isinstance(translator, Translator)
-    translate = partial(translated, translator, loaded.device)
+    translate = partial(translated, translator)
     return Maker(loaded.clock, loaded.form, loaded.codec, partial(translated_stream, translate), translate=translate)
 
 
@@ -103,13 +102,9 @@ def translated_stream(
 
 
 @torch.no_grad()
-def translated(translator: Translator, device: torch.device, sources: Tensor) -> Tensor:
+def translated(translator: Translator, sources: Tensor) -> Tensor:
     """(N, C', h, w) in [-1, 1] -> (N, C, H, W); large ones by tiles, one after another."""
-    height, width = sources.shape[2:]
-    if max(height, width) > default_tile(translator):
+    if max(sources.shape[2:]) > default_tile(translator):
         whole = (translate_whole(translator, source) for source in sources)
         return torch.stack([to_unit(each.permute(2, 0, 1)) for each in whole])
-    down, right = (-side % translator.multiple for side in (height, width))
-    given = pad(sources, (0, right, 0, down), "replicate" if min(height, width) <= max(down, right) else "reflect")
-    made: Tensor = translator(given.to(device)).float().cpu()
-    return made[:, :, : height * translator.scale, : width * translator.scale]
+    return translate_batch(translator, sources).cpu()

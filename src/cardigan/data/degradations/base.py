@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,10 @@ class Degradation(Settings, ABC):
         Args:
             randoms: one CPU generator for each picture: what happens to it depends on nothing else.
         """
+
+    def anchored(self) -> dict[str, Any]:
+        """All of its fields, with files named in words that mean the same from any working folder."""
+        return self.model_dump(mode="json")
 
     def restorers(self) -> Mapping[str, Restorer]:
         """Classical ways back, by the name that tables give them: the baselines a network must beat."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import cos, exp, hypot, log, pi, sin, sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -59,6 +59,13 @@ class Mask(Degradation):
         if self.file is not None:
             return masked(pictures, read_mask(self.file, (height, width)))
         return masked(pictures, torch.stack([self._hole((height, width), random) for random in randoms]))
+
+    def anchored(self) -> dict[str, Any]:
+        """See `Degradation.anchored`."""
+        return {
+            **super().anchored(),
+            "file": None if self.file is None else str(Path(self.file).expanduser().resolve()),
+        }
 
     def restorers(self) -> Mapping[str, Restorer]:
         """Filled by the mean, by Telea's method, by the biharmonic equation."""
