@@ -38,8 +38,8 @@ from cardigan.data.pictures import Pictures
 from cardigan.data.sources.source import Split
 from cardigan.evaluation.classifier import few, first
 from cardigan.evaluation.usefulness import ARMS, Interval, arm_accuracy
-from cardigan.resizing import to_bytes
 from cardigan.files import write_text
+from cardigan.resizing import to_bytes
 from cardigan.sample import Batch
 
 DOCS = Path(__file__).parents[1] / "docs"

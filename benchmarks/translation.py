@@ -2,8 +2,8 @@
 
     CARDIGAN_DATA=... python benchmarks/translation.py [NAME ...] [--folder runs/translation] [--tables]
 
-Resumable: what is finished is not trained again, what was interrupted goes on. Every network is trained on one thread, so
-that two of these commands can share two cores (give each its names). Figures go to docs/results/*.json, pictures to
+Resumable: what is finished is not trained again, what was interrupted goes on. Every network is trained on one thread,
+so that two of these commands can share two cores (give each its names). Figures go to docs/results/*.json, pictures to
 docs/results/*.png; scores and baselines come from `cardigan evaluate RUN --baselines`.
 """
 
@@ -54,19 +54,19 @@ class Row:
 
 
 ROWS = {
-    "sketch-to-colour": Row("sketch-to-colour", 14),
-    "sketch-to-colour-l1": Row("sketch-to-colour", 14, ALONE),
-    "super-resolution-x4": Row("super-resolution-x4", 26, stage=True, on=("set5", "set14")),
-    "super-resolution-x2": Row("super-resolution-x2", 9, stage=True, on=("set5", "set14")),
-    "esrgan": Row("esrgan", 10, stage=True, on=("set5", "set14")),
+    "sketch-to-colour": Row("sketch-to-colour", 12),
+    "sketch-to-colour-l1": Row("sketch-to-colour", 12, ALONE),
+    "super-resolution-x4": Row("super-resolution-x4", 24, stage=True, on=("set5", "set14")),
+    "super-resolution-x2": Row("super-resolution-x2", 7, stage=True, on=("set5", "set14")),
+    "esrgan": Row("esrgan", 8, stage=True, on=("set5", "set14")),
     "inpainting": Row("inpainting", 6),
     "inpainting-l1": Row("inpainting", 6, ALONE),
-    "colourisation": Row("colourisation", 6),
-    "colourisation-l1": Row("colourisation", 6, ALONE),
+    "colourisation": Row("colourisation", 5),
+    "colourisation-l1": Row("colourisation", 5, ALONE),
     "denoising": Row("denoising", 6),
-    "summer-to-winter": Row("summer-to-winter", 36, backward=True),
-    "summer-to-winter-cut": Row("summer-to-winter-cut", 20),
-    "photo-to-monet": Row("photo-to-monet", 14, backward=True),
+    "summer-to-winter": Row("summer-to-winter", 30, backward=True),
+    "summer-to-winter-cut": Row("summer-to-winter-cut", 15),
+    "photo-to-monet": Row("photo-to-monet", 10, backward=True),
 }
 
 
@@ -130,7 +130,7 @@ def record(name: str, found: Evaluation, run: Run) -> None:
     content = {
         "name": name,
         "date": date.today().isoformat(),
-        "machine": f"{platform.processor() or platform.machine()}, 1 thread of {os.cpu_count()} cores, torch {torch.__version__}",
+        "machine": f"{platform.machine()}, 1 thread of {os.cpu_count()} cores, torch {torch.__version__}",
         "engine": run.environment["engine"],
         "seed": run.recipe.training.seed,
         "parameters": parameters(run),

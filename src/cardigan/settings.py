@@ -136,7 +136,7 @@ def explain(error: ValidationError, root: type[Settings], raw: Any) -> CardiganE
     elif first["type"] == "missing":
         message = "missing"
     elif first["type"] != "value_error":
-        message = f"{message[:1].lower() + message[1:]}, not {shown}"
+        message = f"{message[:1].lower() + message[1:]}, not {shown}".replace("a valid tuple", "a list")
     return CardiganError(f"{key}: {message}")
 
 

@@ -30,7 +30,8 @@ def _protocol(evaluation: Evaluation) -> list[str]:
     """What all scores share, in one line."""
     if not evaluation.scores:
         return []
-    one = evaluation.scores[0].protocol
+    protocols = [score.protocol for score in evaluation.scores]
+    one = next((each for each in protocols if each.extractor != "none"), protocols[0])
     facts = ", ".join(f"{name} {value}" for name, value in one.extractor_facts.items())
     about = f" ({facts})" if facts else ""
     which = "" if one.checkpoint is None else f", checkpoint {one.checkpoint:,} ({evaluation.subject.checkpoint})"

@@ -136,7 +136,8 @@ GLOSSARY = {
     "perceptual": Entry(
         "Perceptual distance",
         "How differently a network that has learnt to look sees the picture and the one that was wanted, layer by "
-        "layer. It forgives a leaf in another place and not a leaf without veins. Only distances of one network compare.",
+        "layer. It forgives a leaf in another place and not a leaf without veins. Only distances of one network "
+        "compare.",
     ),
     "lpips": Entry(
         "LPIPS",

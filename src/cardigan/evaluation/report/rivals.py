@@ -1,8 +1,8 @@
 """What was judged beside ways that need no training: a row each, a column for every score that all of them have."""
 
 from cardigan.evaluation.protocol import Score
-from cardigan.evaluation.report.markup import Markup
-from cardigan.evaluation.report.numbers import value_of, with_interval
+from cardigan.evaluation.report.markup import Markup, joined, tag
+from cardigan.evaluation.report.numbers import interval_of
 from cardigan.evaluation.report.tables import body, row, table
 from cardigan.evaluation.result import Evaluation
 
@@ -18,7 +18,7 @@ def beside_rivals(evaluation: Evaluation) -> list[tuple[str, ...]]:
         return []
     found = {name: {score.name: score for score in scores} for name, scores in _sides(evaluation)}
     columns = [score.name for score in evaluation.scores if all(score.name in each for each in found.values())]
-    rows = [(name, *(value_of(each[column]) for column in columns)) for name, each in found.items()]
+    rows = [(name, *(f"{each[column].value:.4g}" for column in columns)) for name, each in found.items()]
     return [("beside", *columns), *rows]
 
 
@@ -29,8 +29,14 @@ def rival_table(evaluation: Evaluation) -> Markup:
         return Markup()
     head = ("Way", *rows[0][1:])
     found = {name: {score.name: score for score in scores} for name, scores in _sides(evaluation)}
-    cells = ([with_interval(each[column]) for column in head[1:]] for each in found.values())
+    cells = ([_cell(each[column]) for column in head[1:]] for each in found.values())
     return table("Baselines", head, body(*(row(head, name, *cell) for name, cell in zip(found, cells, strict=True))))
+
+
+def _cell(score: Score) -> Markup:
+    """Four digits, since all rows are about the same sources: differences mean more than intervals show."""
+    interval = tag("span", f"({interval_of(score)})", class_="aside")
+    return joined([tag("span", f"{score.value:.4g}", class_="number"), " ", interval])
 
 
 def _sides(evaluation: Evaluation) -> list[tuple[str, tuple[Score, ...]]]:
