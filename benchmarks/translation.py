@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 import cardigan
 from cardigan.evaluation.evaluate import evaluate
@@ -86,6 +87,7 @@ def main() -> None:
             if row.stage:
                 judged(name, "l1", folder, row, arguments.again, checkpoint=str(start))
             judged(name, "", folder, row, arguments.again, checkpoint="last")
+    write_tables()
 
 
 def first_stage(row: Row, folder: Path) -> int:
@@ -157,6 +159,163 @@ def compact(found: Evaluation) -> dict[str, Any]:
     for score, protocol in zip(plain["scores"], protocols, strict=True):
         score["protocol"] = {key: value for key, value in protocol.items() if key not in shared and key != "subject"}
     return {"protocol": shared, **plain}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of docs/results.md.
+
+    Attributes:
+        title: of it.
+        rows: what a run is called in the table -> its record, best last; baselines come before them by themselves.
+        columns: metrics, by their keys.
+        pictures: records whose pictures are shown.
+        noted: sentences from seen.yaml under this key.
+    """
+
+    title: str
+    rows: dict[str, str]
+    columns: tuple[str, ...]
+    pictures: tuple[str, ...]
+    noted: str
+
+
+STAGES = {"by pixels alone": "{}-l1", "with the discriminator": "{}"}
+SHARP = ("psnr", "psnr-luma", "ssim", "perceptual", "edge-energy")
+TABLES = (
+    Table(
+        "Sketch to colour",
+        {"U-Net, l1 alone": "sketch-to-colour-l1", "**U-Net, with the discriminator**": "sketch-to-colour"},
+        ("psnr", "ssim", "perceptual", "edge-energy", "colourfulness", "fd"),
+        ("sketch-to-colour",),
+        "sketch-to-colour",
+    ),
+    *(
+        Table(
+            f"{title}, {name}",
+            {f"{network} {stage}": f"{form.format(recipe)}-{name.lower()}" for stage, form in STAGES.items()},
+            SHARP,
+            (f"{recipe}-{name.lower()}",) if name == "Set14" else (),
+            f"{recipe}-{name.lower()}",
+        )
+        for title, recipe, network in (
+            ("Super-resolution x4", "super-resolution-x4", "compact"),
+            ("ESRGAN's objective and blocks, x4", "esrgan", "RRDB"),
+            ("Super-resolution x2", "super-resolution-x2", "compact"),
+        )
+        for name in ("Set5", "Set14")
+    ),
+    Table(
+        "Inpainting",
+        {"gated U-Net, l1 alone": "inpainting-l1", "**gated U-Net, with the discriminator**": "inpainting"},
+        ("psnr-hole", "psnr", "ssim", "perceptual", "edge-energy", "fd"),
+        ("inpainting",),
+        "inpainting",
+    ),
+    Table(
+        "Colourisation",
+        {"U-Net, l1 alone": "colourisation-l1", "**U-Net, with the discriminator**": "colourisation"},
+        ("psnr", "ssim", "perceptual", "colourfulness", "fd"),
+        ("colourisation",),
+        "colourisation",
+    ),
+    Table(
+        "Denoising, sigma 25",
+        {"**compact**": "denoising"},
+        ("psnr", "ssim", "edge-energy"),
+        ("denoising",),
+        "denoising",
+    ),
+    Table(
+        "Summer to winter",
+        {"CUT": "summer-to-winter-cut", "**CycleGAN**": "summer-to-winter"},
+        ("verdict", "content", "fd", "colourfulness"),
+        ("summer-to-winter", "summer-to-winter-cut"),
+        "summer-to-winter",
+    ),
+    Table(
+        "Winter to summer",
+        {"**CycleGAN**": "summer-to-winter-backward"},
+        ("verdict", "content", "fd", "colourfulness"),
+        ("summer-to-winter-backward",),
+        "winter-to-summer",
+    ),
+    Table(
+        "Photograph to Monet",
+        {"**CycleGAN**": "photo-to-monet"},
+        ("verdict", "content", "fd", "colourfulness"),
+        ("photo-to-monet",),
+        "photo-to-monet",
+    ),
+    Table(
+        "Monet to photograph",
+        {"**CycleGAN**": "photo-to-monet-backward"},
+        ("verdict", "content", "fd", "colourfulness"),
+        (),
+        "monet-to-photo",
+    ),
+)
+
+
+def write_tables() -> None:
+    """Put the tables between the markers of docs/results.md; what is seen stands in docs/results/seen.yaml."""
+    page = DOCS / "results.md"
+    seen = yaml.safe_load((RESULTS / "seen.yaml").read_text())
+    parts = [text for table in TABLES if (text := section(table, seen))]
+    text = page.read_text()
+    begin, end = "<!-- translation: begin -->", "<!-- translation: end -->"
+    page.write_text(text[: text.index(begin) + len(begin)] + "\n" + "\n".join(parts) + text[text.index(end) :])
+
+
+def section(table: Table, seen: dict[str, str]) -> str:
+    """A table in Markdown; empty where nothing of it was measured."""
+    records = {called: recorded(name) for called, name in table.rows.items()}
+    records = {called: found for called, found in records.items() if found}
+    if not records:
+        return ""
+    last = list(records.values())[-1]
+    columns = [key for key in table.columns if score_of(last, key)]
+    names = [score_of(last, key)["name"] for key in columns]
+    lines = [
+        f"### {table.title}",
+        "",
+        " | ".join(["| way", *names, "samples seen", "minutes |"]),
+        "|---" * (len(names) + 3) + "|",
+    ]
+    for rival in last["rivals"]:
+        cells = [cell(*rival["scores"][name]) if name in rival["scores"] else "-" for name in names]
+        lines.append(f"| {rival['name']} | {' | '.join(cells)} | | |")
+    for called, found in records.items():
+        each = [score_of(found, key) for key in columns]
+        cells = [cell(score["value"], score["low"], score["high"]) if score else "-" for score in each]
+        subject = found["subject"]
+        lines.append(f"| {called} | {' | '.join(cells)} | {subject['clock']:,} | {subject['minutes']:.0f} |")
+    floors = [score_of(last, key)["floor"] for key in columns]
+    if any(floor is not None for floor in floors):
+        cells = ["-" if floor is None else f"{floor:.3g}" for floor in floors]
+        lines.append(f"| *real train pictures (floor)* | {' | '.join(cells)} | | |")
+    count = score_of(last, columns[0])["protocol"].get("generated_count", last["protocol"].get("generated_count"))
+    lines += ["", f"{count:,} pictures. {' '.join(seen.get(table.noted, '').split())}".strip(), ""]
+    lines += [line for name in table.pictures for line in (f"![{name}](results/{name}.png)", "")]
+    return "\n".join(lines)
+
+
+def recorded(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def score_of(found: dict[str, Any], key: str) -> dict[str, Any]:
+    """The score of the metric `key`; empty if it was not measured."""
+    named = (
+        score for score in found["scores"] if score["protocol"].get("metric", found["protocol"].get("metric")) == key
+    )
+    return next(named, {})
+
+
+def cell(value: float, low: float | None, high: float | None) -> str:
+    half = "" if low is None or high is None else f" ± {(high - low) / 2:.2g}"
+    return f"{value:.4g}{half}"
 
 
 if __name__ == "__main__":

@@ -437,9 +437,9 @@ def test_progress_is_told(opened: Opener) -> None:
 
 def test_the_run_may_be_named_in_every_way(tmp_path: Path) -> None:
     with pytest.raises(CardiganError, match="nothing is no run"):
-        translate.load("nothing")
+        translate.load_translator("nothing")
     with pytest.raises(CardiganError):
-        translate.load(Run(tmp_path))
+        translate.load_translator(Run(tmp_path))
 
 
 ENGINE = {"device": "cpu", "precision": "fp32", "memory_format": "contiguous", "matmul": "highest", "threads": 1}
@@ -505,7 +505,7 @@ def test_a_trained_run_translates_files(
 
 
 def test_files_hold_what_the_tensors_hold(trained: dict[str, Run], tmp_path: Path) -> None:
-    translation = translate.load(trained["enlarging"])
+    translation = translate.load_translator(trained["enlarging"])
     image = noise("RGB", (33, 45))
     made = translation.translate(translation.codec.prepare(image)[None])
     (expected,) = translation.codec.decode(made)
@@ -516,7 +516,7 @@ def test_files_hold_what_the_tensors_hold(trained: dict[str, Run], tmp_path: Pat
 
 
 def test_a_trained_run_fills_holes_and_leaves_the_rest(trained: dict[str, Run]) -> None:
-    translation = translate.load(trained["filling"])
+    translation = translate.load_translator(trained["filling"])
     image, hole = noise("RGB", (40, 56)), torch.zeros(1, 40, 56, dtype=torch.bool)
     hole[:, 10:20, 10:30] = True
     made = np.asarray(translation.translate_picture(image, hole))
@@ -528,9 +528,9 @@ def test_a_trained_run_fills_holes_and_leaves_the_rest(trained: dict[str, Run]) 
 
 def test_both_ways_are_different_networks(trained: dict[str, Run]) -> None:
     image = noise("RGB", (32, 32))
-    there, back = (translate.load(trained["both-ways"], direction=each) for each in ("forward", "backward"))
+    there, back = (translate.load_translator(trained["both-ways"], direction=each) for each in ("forward", "backward"))
     assert not np.array_equal(np.asarray(there.translate_picture(image)), np.asarray(back.translate_picture(image)))
-    raw = translate.load(trained["both-ways"], weights="raw")
+    raw = translate.load_translator(trained["both-ways"], weights="raw")
     assert not np.array_equal(np.asarray(there.translate_picture(image)), np.asarray(raw.translate_picture(image)))
 
 
@@ -567,6 +567,6 @@ def test_a_damaged_checkpoint_offers_the_one_before(trained: dict[str, Run], tmp
     file = run.checkpoint_folder / f"{run.clocks()[-1]:09d}" / "average.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(CardiganError) as refused:
-        translate.load(run)
+        translate.load_translator(run)
     before = [f"the one before it: cardigan translate {folder} --at {clock}" for clock in run.clocks()[-2:-1]]
     assert (before or ["there is none before"])[0] in str(refused.value)

@@ -6,6 +6,9 @@
     model = cardigan.load(run)
     pictures = model.decode(model.generate(16, seed=1))
 
+    translator = cardigan.load_translator("sketch-to-colour-0001")
+    coloured = translator.translate_picture(PIL.Image.open("sketch.png"))
+
 Names are imported when they are first used, so that `import cardigan` is immediate.
 """
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from cardigan.run import Run, all_runs, open_run
     from cardigan.settings import trusting
     from cardigan.training.session import Interrupted, resume, train
+    from cardigan.translate import Translation, load_translator
 
 __version__ = "0.1.0"
 
@@ -28,9 +32,11 @@ _HOMES = {
     "Model": "cardigan.generate",
     "Recipe": "cardigan.recipe",
     "Run": "cardigan.run",
+    "Translation": "cardigan.translate",
     "all_runs": "cardigan.run",
     "load": "cardigan.generate",
     "load_recipe": "cardigan.recipe",
+    "load_translator": "cardigan.translate",
     "open_run": "cardigan.run",
     "resume": "cardigan.training.session",
     "train": "cardigan.training.session",
@@ -42,6 +48,8 @@ __all__ = [  # noqa: RUF022 - in the order of use
     "resume",
     "load",
     "Model",
+    "load_translator",
+    "Translation",
     "Recipe",
     "load_recipe",
     "Run",

@@ -146,10 +146,10 @@ def translate(
     from rich.console import Console
 
     from cardigan.training.progress import Reading
-    from cardigan.translate import load
+    from cardigan.translate import load_translator
 
     with _trusting(trust):
-        translation = load(run, at, direction=direction, tile=tile)
+        translation = load_translator(run, at, direction=direction, tile=tile)
     with Reading(Console(stderr=True)) as reading:
         found = translation.translate_files(inputs, out, mask=mask, side_by_side=side_by_side, watch=reading.watch)
     for line in found.remarks():

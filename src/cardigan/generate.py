@@ -37,7 +37,10 @@ class Model:
         self.codec, self.form, self.clock, self.device = loaded.codec, loaded.form, loaded.clock, loaded.device
         generator = loaded.players.get("generator")
         if not isinstance(generator, Generator):
-            raise CardiganError(f"{run.folder}: its game {run.recipe.game.kind!r} has no generator of noise")
+            raise CardiganError(
+                f"{run.folder}: its game {run.recipe.game.kind!r} has no generator of noise; to use it: "
+                f"{self.codec.usage(str(run.folder))}"
+            )
         self.generator = generator
         self.conditional = getattr(run.recipe.game, "labels", "none") != "none"
 

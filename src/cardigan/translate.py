@@ -211,7 +211,7 @@ class Translation:
         return path
 
 
-def load(
+def load_translator(
     run: str | Path | Run,
     at: int | None = None,
     weights: Weights = "average",

@@ -193,7 +193,7 @@ def test_settings_that_do_not_go_together(fields: dict[str, object], message: st
 
 
 def test_an_unknown_folder(folders: Path) -> None:
-    with pytest.raises(CardiganError, match=r"no class 'colour'; .*positive"):
+    with pytest.raises(CardiganError, match=r"data.outputs: .* no class 'colour'; .*positive"):
         Pairs(source=str(folders), outputs="colour", inputs="negative").load()
     with pytest.raises(CardiganError, match="data source 'sketch': no such name, file or folder"):
         Pairs(source=str(folders), outputs="positive", inputs="sketch").load()

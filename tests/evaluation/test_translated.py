@@ -70,9 +70,9 @@ def test_scores_stand_beside_those_of_baselines(enlarging: Run, judged: Evaluati
 
 def test_the_numbers_are_those_of_the_files(enlarging: Run, judged: Evaluation, tmp_path: Path) -> None:
     """PSNR by hand, of the files that `translate` writes."""
-    from cardigan.translate import load
+    from cardigan.translate import load_translator
 
-    model = load(enlarging)
+    model = load_translator(enlarging)
     values = []
     for batch in enlarging.recipe.data.load("test").wholes():
         for source, sample in zip(batch.source, batch.sample, strict=True):  # type: ignore[arg-type]

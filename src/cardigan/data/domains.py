@@ -15,6 +15,7 @@ from cardigan.data.pictures import Colour, Pictures, Size
 from cardigan.data.recolouring import palette, reinhard
 from cardigan.data.sources import absolute
 from cardigan.data.sources.fitting import Fit
+from cardigan.data.sources.selection import only
 from cardigan.data.sources.source import Split
 from cardigan.data.storage import Storage
 from cardigan.errors import CardiganError
@@ -99,7 +100,11 @@ class Domains(Data):
         Raises:
             CardiganError: there is no such folder.
         """
-        classes = () if self.outputs is None else self._pictures(self.source).open().classes
+        classes = tuple[str, ...]()
+        if self.outputs is not None:
+            source = self._pictures(self.source).open()
+            only(source, (self.outputs,), "data.outputs")
+            classes = source.classes
         inside = self.inputs in classes
         inputs = self._pictures(self.source, self.inputs) if inside else self._pictures(self.inputs)
         return self._pictures(self.source, self.outputs), inputs

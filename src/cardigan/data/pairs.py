@@ -23,6 +23,7 @@ from cardigan.data.pictures import Colour, Pictures, Size, sides_of
 from cardigan.data.sources import Source, absolute
 from cardigan.data.sources.decoding import look
 from cardigan.data.sources.fitting import Fit, Wanted
+from cardigan.data.sources.selection import only
 from cardigan.data.sources.source import Encoded, Part, Split, UnreadableError, shown
 from cardigan.data.sources.trees.layout import top
 from cardigan.data.storage import FEW, Storage, read
@@ -110,6 +111,8 @@ class Pairs(Data):
             CardiganError: in one line, what is wrong with the source and where: a picture without partner, partners of
                 different sizes, halves that cannot be equal.
         """
+        if self.outputs is not None:
+            only(self._pictures(self.source).open(), (self.outputs,), "data.outputs")
         try:
             if self.degradations:
                 return self._spoiled(split, seed, watch)

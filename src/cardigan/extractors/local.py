@@ -63,9 +63,10 @@ class Local(Extractor):
         return Features(features, outputs if self.labelled else None)
 
     def maps(self, samples: Tensor) -> tuple[Tensor, ...]:
-        """Activations after every stage, differentiable: what a perceptual distance compares."""
+        """See `Extractor.maps`: after every stage, computed where the samples lie."""
         found: list[Tensor] = []
-        for layer in self.network.trunk:  # type: ignore[union-attr]
+        samples = samples.float()
+        for layer in self.network.to(samples.device).trunk:  # type: ignore[union-attr]
             samples = layer(samples)
             if isinstance(layer, nn.ReLU):
                 found.append(samples)

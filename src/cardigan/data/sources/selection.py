@@ -26,8 +26,11 @@ class Picked(Sequence[Any]):
         return Picked(self.whole, self.indices[index]) if isinstance(index, slice) else self.whole[self.indices[index]]
 
 
-def only(source: Source, classes: Sequence[str]) -> Source:
+def only(source: Source, classes: Sequence[str], key: str = "data.classes") -> Source:
     """The pictures of `classes`, in this order of labels; of one class alone, without labels.
+
+    Args:
+        key: what asked for them, as an error names it.
 
     Raises:
         CardiganError: a class that the source does not have.
@@ -36,7 +39,7 @@ def only(source: Source, classes: Sequence[str]) -> Source:
     for name in classes:
         if name not in source.classes:
             has = allowed(name, source.classes) if source.classes else "its pictures carry no labels"
-            raise CardiganError(f"data.classes: {shown(source.name)} has no class {name!r}; {has}")
+            raise CardiganError(f"{key}: {shown(source.name)} has no class {name!r}; {has}")
     number = np.full(len(source.classes), -1, dtype=np.int64)
     for place, name in enumerate(classes):
         number[source.classes.index(name)] = place
