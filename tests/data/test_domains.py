@@ -65,6 +65,11 @@ def test_two_sources_are_two_domains(folders: Path) -> None:
     assert batch.source is not None
     assert batch.source.max() < 0 < batch.sample.min()
     assert data.swapped().load().draw(0, 5).sample.max() < 0
+    mixed = Domains(source=str(folders), outputs="bright", inputs=str(folders / "dark"), size=8)
+    assert mixed.swapped().load().draw(0, 5).sample.max() < 0
+    assert mixed.swapped().swapped() == mixed
+    assert mixed.samples().load().codec.classes == ("dark", "bright")
+    assert mixed.swapped().samples().load().codec.classes == ("bright", "dark")
 
 
 def test_domains_of_other_sizes(folders: Path, tmp_path: Path) -> None:

@@ -195,8 +195,58 @@ def test_settings_that_do_not_go_together(fields: dict[str, object], message: st
 def test_an_unknown_folder(folders: Path) -> None:
     with pytest.raises(CardiganError, match=r"data.outputs: .* no class 'colour'; .*positive"):
         Pairs(source=str(folders), outputs="colour", inputs="negative").load()
-    with pytest.raises(CardiganError, match="data source 'sketch': no such name, file or folder"):
+    with pytest.raises(
+        CardiganError, match=r"data.inputs: .* no folder 'sketch'; allowed: negative, positive, or .* ./sketch"
+    ):
         Pairs(source=str(folders), outputs="positive", inputs="sketch").load()
+    with pytest.raises(CardiganError, match="data source './sketch': no such name, file or folder"):
+        Pairs(source=str(folders), outputs="positive", inputs="./sketch").load()
+
+
+def test_a_folder_s_name_is_no_path(folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever lies in the working folder, a name without a slash is a folder of the source."""
+    monkeypatch.chdir(folders)
+    data = Pairs(source=".", outputs="positive", inputs="negative", validation=0.2)
+    kept = data.model_copy(update=data.anchored())
+    assert kept.inputs == "negative"
+    monkeypatch.chdir(tmp_path)
+    assert are_negatives(kept) == 40
+    separate = Pairs(source="pairs/positive", inputs="pairs/negative", validation=0.2)
+    kept = separate.model_copy(update=separate.anchored())
+    monkeypatch.chdir("/")
+    assert are_negatives(kept) == 40
+
+
+def test_partners_are_found_whatever_order_endings_give_them(tmp_path: Path) -> None:
+    for name in ("a", "a.k", "b"):
+        for folder, ending, image in (("x", "png", picture(len(name))), ("y", "bmp", negative(picture(len(name))))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            image.save(tmp_path / folder / f"{name}.{ending}")
+    data = Pairs(source=str(tmp_path / "x"), inputs=str(tmp_path / "y"), test=0.34, validation=0.34)
+    batch = data.load().draw(0, 3)
+    assert batch.source is not None
+    torch.testing.assert_close(batch.source, -batch.sample, atol=1e-6, rtol=0)
+
+
+def test_a_mask_file_is_found_again_and_known_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.eye(16, dtype=np.uint8) * 255).save("mask.png")
+    fields = {"source": "digits", "size": 16, "degradations": [{"kind": "mask", "holes": "file", "file": "mask.png"}]}
+    data = Pairs.model_validate(fields)
+    kept = Pairs.model_validate({**data.model_dump(mode="json"), **data.anchored()})
+    monkeypatch.chdir("/")
+    assert kept.load().fingerprint == kept.load().fingerprint
+    (tmp_path / "other").mkdir()
+    (tmp_path / "mask.png").rename(tmp_path / "other" / "mask.png")
+    moved = [{"kind": "mask", "holes": "file", "file": str(tmp_path / "other" / "mask.png")}]
+    assert Pairs.model_validate({**fields, "degradations": moved}).load().form.source == (2, 16, 16)
+
+
+def test_every_whole_picture_is_spoiled_in_its_own_way() -> None:
+    data = Pairs(source="digits", size=8, degradations=[{"kind": "mask"}]).load("test")
+    holes = torch.cat([each.source[:, -1:] > 0 for each in data.wholes()])  # type: ignore[index]
+    assert len(holes) > 2 * 50
+    assert len(torch.unique(holes.flatten(1), dim=0)) > 0.8 * len(holes)
 
 
 def test_the_real_pairs(real: Path) -> None:

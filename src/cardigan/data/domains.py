@@ -1,6 +1,7 @@
 """Two kinds of pictures without pairs: summer and winter, photographs and paintings."""
 
 from functools import cache
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 import torch
@@ -13,7 +14,7 @@ from cardigan.data.pair_codec import PairCodec
 from cardigan.data.pairing import Together, Unpaired
 from cardigan.data.pictures import Colour, Pictures, Size
 from cardigan.data.recolouring import palette, reinhard
-from cardigan.data.sources import absolute
+from cardigan.data.sources.elsewhere import anchored_folder, check_folder
 from cardigan.data.sources.fitting import Fit
 from cardigan.data.sources.selection import only
 from cardigan.data.sources.source import Split
@@ -37,6 +38,8 @@ class Domains(Data):
     """The domain that is translated: a folder (class) of the source, or the path of another source."""
     outputs: str | None = None
     """The domain it is translated to: a folder (class) of the source. None: all pictures of the source."""
+    backward: bool = False
+    """Whether the two trade places: what are outputs is translated to what are inputs."""
     size: Size = None
     """Height and width that every picture is brought to: 64, or "48x64". None: as they are, if all agree."""
     channels: Literal[1, 3, 4] | None = 3
@@ -63,19 +66,13 @@ class Domains(Data):
         return BothDomains(**{**self.still().model_dump(), "kind": "both-domains"})
 
     def swapped(self) -> "Domains":
-        """The other way round.
-
-        Raises:
-            CardiganError: the outputs have no name of their own.
-        """
-        if self.outputs is None:
-            return self.model_copy(update={"source": self.inputs, "inputs": self.source})
-        return self.model_copy(update={"inputs": self.outputs, "outputs": self.inputs})
+        """See `Data.swapped`."""
+        return self.model_copy(update={"backward": not self.backward})
 
     def anchored(self) -> dict[str, Any]:
         """See `Data.anchored`."""
         source = Pictures(source=self.source).anchored()["source"]
-        return {"source": source, "inputs": absolute(self.inputs)}
+        return {"source": source, "inputs": anchored_folder(self.inputs)}
 
     def load(self, split: Split = "train", seed: int = 0, watch: Watch = silent) -> Dataset:
         """Read one split of both domains.
@@ -95,7 +92,7 @@ class Domains(Data):
         return Unpaired(mine, theirs, self._codec(mine), self._baselines())
 
     def sides(self) -> tuple[Pictures, Pictures]:
-        """How outputs and inputs are read.
+        """How outputs and inputs are read, `backward` heeded.
 
         Raises:
             CardiganError: there is no such folder.
@@ -105,14 +102,17 @@ class Domains(Data):
             source = self._pictures(self.source).open()
             only(source, (self.outputs,), "data.outputs")
             classes = source.classes
+        check_folder(self.inputs, classes, self.source)
         inside = self.inputs in classes
         inputs = self._pictures(self.source, self.inputs) if inside else self._pictures(self.inputs)
-        return self._pictures(self.source, self.outputs), inputs
+        outputs = self._pictures(self.source, self.outputs)
+        return (inputs, outputs) if self.backward else (outputs, inputs)
 
     @property
     def names(self) -> tuple[str, str]:
-        """What inputs and outputs are called."""
-        return self.inputs, self.outputs or self.source
+        """What inputs and outputs are called: folder names, without the way to them."""
+        inputs, outputs = (PurePath(name).name or name for name in (self.inputs, self.outputs or self.source))
+        return (outputs, inputs) if self.backward else (inputs, outputs)
 
     def _baselines(self) -> dict[str, Restorer]:
         if self.channels != 3:

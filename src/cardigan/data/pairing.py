@@ -26,7 +26,7 @@ class Spoiled(Dataset):
     def __init__(self, clean: Dataset, chain: Chain, codec: Codec, seed: int) -> None:
         self.clean, self.chain, self.codec, self.seed = clean, chain, codec, seed
         self.form = replace(clean.form, source=spoiled_shape(chain, clean.form.shape))  # type: ignore[arg-type]
-        self.fingerprint = f"{clean.fingerprint}-{derive_seed(repr(chain)):016x}"
+        self.fingerprint = f"{clean.fingerprint}-{derive_seed(*(step.identity() for step in chain)):016x}"
         self.settled = clean.settled
 
     @property
@@ -47,11 +47,12 @@ class Spoiled(Dataset):
 
     def wholes(self) -> Iterator[Batch]:
         """See `Dataset.wholes`; cropped at the right and at the bottom to what the degradation can be done to."""
-        times = factor(self.chain)
-        for number, batch in enumerate(self.clean.wholes()):
+        times, number = factor(self.chain), 0
+        for batch in self.clean.wholes():
             height, width = (side // times * times for side in batch.sample.shape[2:])
             cropped = replace(batch, sample=batch.sample[:, :, :height, :width])
             yield self._spoiled(cropped, "whole", range(number, number + len(batch)))
+            number += len(batch)
 
     @property
     def baselines(self) -> Mapping[str, Restorer]:

@@ -20,8 +20,9 @@ from cardigan.data.memory import InMemory
 from cardigan.data.pair_codec import PairCodec
 from cardigan.data.pairing import Joined, Spoiled
 from cardigan.data.pictures import Colour, Pictures, Size, sides_of
-from cardigan.data.sources import Source, absolute
+from cardigan.data.sources import Source
 from cardigan.data.sources.decoding import look
+from cardigan.data.sources.elsewhere import anchored_folder, check_folder
 from cardigan.data.sources.fitting import Fit, Wanted
 from cardigan.data.sources.selection import only
 from cardigan.data.sources.source import Encoded, Part, Split, UnreadableError, shown
@@ -101,7 +102,7 @@ class Pairs(Data):
     def anchored(self) -> dict[str, Any]:
         """See `Data.anchored`."""
         source = self._pictures(self.source).anchored()["source"]
-        inputs = None if self.inputs is None else absolute(self.inputs)
+        inputs = None if self.inputs is None else anchored_folder(self.inputs)
         return {"source": source, "inputs": inputs, "degradations": [step.anchored() for step in self.degradations]}
 
     def load(self, split: Split = "train", seed: int = 0, watch: Watch = silent) -> Dataset:
@@ -154,7 +155,7 @@ class Pairs(Data):
             )
         own: Split = split if split in mine.parts else "train"
         parts = mine.parts[own](), theirs.parts[own]()
-        _check_partners(parts, (mine, theirs), (_named(outputs), _named(inputs)))
+        partners = _partners(parts, (mine, theirs), (_named(outputs), _named(inputs)))
         wanted = outputs.wanted(mine)
         beside = Wanted(self.input_channels or wanted.channels, wanted.size, wanted.fit, wanted.background)
         found = [
@@ -164,22 +165,25 @@ class Pairs(Data):
         for each, part in zip(found, parts, strict=True):
             if len(each.failures) > MOST_BAD * len(part):
                 raise too_many(each.failures, len(part))
-        both = np.intersect1d(found[0].indices, found[1].indices)
-        rows = np.searchsorted(found[0].indices, both)
+        both = found[0].indices[np.isin(partners[found[0].indices], found[1].indices)]  # outputs whose partner is read
         cut = split not in mine.parts or split == "train"
-        members = outputs.members(mine, split, found[0].digests[rows]) if cut else np.arange(len(both))
+        if cut:
+            both = both[outputs.members(mine, split, found[0].digests[_rows(found[0], both)])]
         codec = self._codec(wanted.shape, beside.channels, 1, False)
         sets = [
-            self._dataset(each.pixels, both[members], one, codec, each.digests[_rows(each, both[members])], seed)
-            for each, one in zip(found, (wanted, beside), strict=True)
+            self._dataset(each.pixels, rows, one, codec, each.digests[_rows(each, rows)], seed)
+            for each, one, rows in zip(found, (wanted, beside), (both, partners[both]), strict=True)
         ]
-        sets[0].remarks = (*mine.remarks, *_left_out(len(parts[0]) - len(both)))
+        unreadable = len({*found[0].failures, *found[1].failures})
+        sets[0].remarks = (*mine.remarks, *_left_out(unreadable))
         return Joined(sets[0], sets[1], codec)
 
     def _inputs(self) -> Pictures:
         """A folder (class) of the source if there is one of that name, else another source."""
         assert self.inputs is not None
-        if self.inputs in self._pictures(self.source).open().classes:
+        folders = self._pictures(self.source).open().classes if self.outputs is not None else ()
+        check_folder(self.inputs, folders, self.source)
+        if self.inputs in folders:
             return self._pictures(self.source, self.inputs, self.input_channels)
         return self._pictures(self.inputs, None, self.input_channels)
 
@@ -262,29 +266,43 @@ def _named(pictures: Pictures) -> str:
     return f"{shown(pictures.source)}{f' ({pictures.classes[0]})' if pictures.classes else ''}"
 
 
-def _check_partners(parts: tuple[Part, Part], sources: tuple[Source, Source], names: tuple[str, str]) -> None:
-    """Refuse pictures without partner, and partners of different sizes; what was found good is remembered."""
-    encoded = [each for each in parts if isinstance(each, Encoded)]
-    if len(encoded) < 2:
-        if len(parts[0]) != len(parts[1]):
-            raise CardiganError(f"data.inputs: {len(parts[1]):,} inputs for {len(parts[0]):,} outputs; pairs are equal")
-        return
-    stems = [_stems(each) for each in encoded]
-    if stems[0] != stems[1]:
-        raise CardiganError(_unequal(stems, names))
-    files = [*sources[0].files, *sources[1].files]
+def _partners(parts: tuple[Part, Part], sources: tuple[Source, Source], names: tuple[str, str]) -> NDArray[np.int64]:
+    """For each output the place of its input: that of equal name or, of pictures without names, of equal place.
+
+    Raises:
+        CardiganError: pictures without partner, or partners of different sizes.
+    """
+    outputs, inputs = parts
+    if not (isinstance(outputs, Encoded) and isinstance(inputs, Encoded)):
+        if len(outputs) != len(inputs):
+            raise CardiganError(f"data.inputs: {len(inputs):,} inputs for {len(outputs):,} outputs; pairs are equal")
+        return np.arange(len(outputs))
+    mine, theirs = _stems(outputs), _stems(inputs)
+    places = {stem: place for place, stem in enumerate(theirs)}
+    if len(places) != len(theirs) or set(mine) != set(places) or len(set(mine)) != len(mine):
+        raise CardiganError(_unequal((mine, theirs), names))
+    partners = np.array([places[stem] for stem in mine], np.int64)
+    _remember_sizes(outputs, inputs, partners, sources)
+    return partners
+
+
+def _remember_sizes(
+    outputs: Encoded, inputs: Encoded, partners: NDArray[np.int64], sources: tuple[Source, Source]
+) -> None:
+    """Refuse partners of different sizes; of many pairs, what was found good is remembered."""
 
     def compare(folder: Path) -> None:
-        for index in range(len(encoded[0])):
-            _check_sizes([_size(each, index) for each in encoded], [each.names[index] for each in encoded])
-        (folder / "sizes.json").write_text(json.dumps({"pairs": len(encoded[0])}))
+        for index, place in enumerate(partners.tolist()):
+            _check_sizes(outputs, index, inputs, place)
+        (folder / "sizes.json").write_text(json.dumps({"pairs": len(outputs)}))
 
-    if files and len(encoded[0]) > FEW:
-        key = store.hashed("pairs", store.stamp(files), sources[0].selection, sources[1].selection, len(encoded[0]))
-        store.keep("looks", key, compare, {"source": sources[0].name})
+    files = [*sources[0].files, *sources[1].files]
+    if not files or len(outputs) <= FEW:
+        for index, place in enumerate(partners.tolist()):
+            _check_sizes(outputs, index, inputs, place)
         return
-    for index in range(len(encoded[0])):
-        _check_sizes([_size(each, index) for each in encoded], [each.names[index] for each in encoded])
+    key = store.hashed("pairs", store.stamp(files), sources[0].selection, sources[1].selection, len(outputs))
+    store.keep("looks", key, compare, {"source": sources[0].name})
 
 
 def _stems(part: Encoded) -> list[str]:
@@ -312,10 +330,10 @@ def _size(part: Encoded, index: int) -> tuple[int, int] | None:
         return None
 
 
-def _check_sizes(sizes: Sequence[tuple[int, int] | None], names: Sequence[str]) -> None:
-    if None not in sizes and sizes[0] != sizes[1]:
-        shapes = [f"{size[0]}x{size[1]}" for size in sizes if size is not None]
+def _check_sizes(outputs: Encoded, index: int, inputs: Encoded, place: int) -> None:
+    mine, theirs = _size(outputs, index), _size(inputs, place)
+    if mine is not None and theirs is not None and mine != theirs:
         raise CardiganError(
-            f"data.inputs: {names[1]} has {shapes[1]} pixels (height x width), but its partner {names[0]} has "
-            f"{shapes[0]}; both must be equal"
+            f"data.inputs: {inputs.names[place]} has {theirs[0]}x{theirs[1]} pixels (height x width), but its partner "
+            f"{outputs.names[index]} has {mine[0]}x{mine[1]}; both must be equal"
         )

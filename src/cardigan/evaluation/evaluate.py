@@ -34,6 +34,7 @@ from cardigan.evaluation.view import GROUPS, View, look
 from cardigan.extractors import open_extractor
 from cardigan.extractors.base import Extractor
 from cardigan.extractors.local import class_names
+from cardigan.extractors.lpips import available
 from cardigan.files import check_folder, writable, write_text
 from cardigan.players import Weights
 from cardigan.randomness import derive_seed
@@ -77,7 +78,7 @@ def evaluate(
         checkpoint: "best", "last" or a clock.
         direction: of a translator.
         baselines: whether ways that need no training are judged beside a translator.
-        on: a source of other pictures for what is judged picture by picture, all of which are taken.
+        on: a source of other pictures for what is judged picture by picture; of one with splits, those of train.
         seed: of the generated samples.
         out: folder of the two files; by default the run's folder, or evaluations/NAME for a folder.
 
@@ -106,7 +107,8 @@ def evaluate(
         raise CardiganError("--baselines, --on: only for runs that make samples of sources; this one has none")
     eye = open_extractor(extractor or ("local" if len(who.form.shape) == 3 else "raw"), who.data, who.form, watch)
     real = look_at_real(who.data, split, samples, who.most, eye, watch)
-    exam = None if who.translate is None else Exam(who, real, eye, on, "lpips" in wanted, watch)
+    asked = "lpips" in metrics or ("lpips" in wanted and available())
+    exam = None if who.translate is None else Exam(who, real, eye, on, asked, watch)
     scene = Scene(
         generated=_generated(who, real, eye, seed, watch),
         reference=real.reference,

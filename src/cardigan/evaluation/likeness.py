@@ -99,6 +99,7 @@ class Likeness:
         values: key -> (n,) float64, one number a picture.
         reference: what the real pictures are called, where they are not those of the test split; else empty.
         fingerprint: of them.
+        paired: whether the truth is known.
         panels: the first pictures, by the name of the panel: input, output and, where it is known, truth.
     """
 
@@ -106,6 +107,7 @@ class Likeness:
     reference: str
     fingerprint: str
     panels: Mapping[str, Tensor]
+    paired: bool = True
 
     def mean(self, key: str) -> tuple[float, float, int]:
         """Mean over pictures, half of its 95% interval (normal approximation), number of pictures."""
@@ -135,6 +137,7 @@ def judge(
         reference=reference,
         fingerprint=dataset.fingerprint,
         panels=shown(panels, dataset.paired),
+        paired=dataset.paired,
     )
 
 

@@ -119,6 +119,11 @@ class Scene:
         return replace(self, generated=view, likeness=likeness)
 
     @property
+    def domains(self) -> bool:
+        """Whether the classes are two domains, and samples are translated from one to the other."""
+        return self.likeness is not None and not self.likeness.paired
+
+    @property
     def counts(self) -> tuple[int, int]:
         """Features kept of generated and of real samples."""
         return len(self.generated.features), len(self.reference.features)
@@ -397,7 +402,9 @@ def _needs_likeness(*keys: str) -> Callable[[Scene], str]:
     def why_not(scene: Scene) -> str:
         if scene.likeness is None:
             return "samples are not made of sources"
-        return "" if any(key in scene.likeness.values for key in keys) else "it does not apply to these data"
+        if any(key in scene.likeness.values for key in keys):
+            return ""
+        return "the package lpips is not installed" if "lpips" in keys else "it does not apply to these data"
 
     return why_not
 
@@ -414,8 +421,12 @@ def _verdict(scene: Scene) -> Iterator[Found]:
     )
 
 
+def _no_domains(scene: Scene) -> str:
+    return "its classes are the two domains; the verdict says what they have to say" if scene.domains else ""
+
+
 def _needs_domains(scene: Scene) -> str:
-    if scene.likeness is None or "content" not in scene.likeness.values:
+    if not scene.domains:
         return "samples are not translated from another domain"
     return _needs_classes(scene) or _needs_logits(scene)
 
@@ -452,10 +463,10 @@ def _needs_labels(scene: Scene) -> str:
 MEASURES: dict[str, Measure] = {
     "fd": Measure(_frechet),
     "kd": Measure(_kernel),
-    "is": Measure(_inception_score, why_not=_needs_logits),
+    "is": Measure(_inception_score, why_not=lambda scene: _needs_logits(scene) or _no_domains(scene)),
     "prdc": Measure(_manifold, why_not=_needs_neighbours),
-    "classes": Measure(_classes, why_not=_needs_classes),
-    "intra": Measure(_per_class, why_not=_needs_classes),
+    "classes": Measure(_classes, why_not=lambda scene: _needs_classes(scene) or _no_domains(scene)),
+    "intra": Measure(_per_class, why_not=lambda scene: _needs_classes(scene) or _no_domains(scene)),
     "swd": Measure(_sliced, network=False, why_not=_needs_size),
     "spectrum": Measure(_spectrum, network=False, why_not=_needs_size),
     "duplicates": Measure(_duplicates, ceiling=False),

@@ -142,6 +142,14 @@ def lpips(
     return LPIPS(kind, state, learned, f"{digest[:16]}-{learned_digest[:16]}", device)
 
 
+def available(kind: Kind = "alex") -> bool:
+    """Whether the channels' weights are installed."""
+    try:
+        return packaged(kind).is_file()
+    except CardiganError:
+        return False
+
+
 def packaged(kind: Kind) -> Path:
     """The file of the channels' weights in the installed package, which is found, not imported.
 

@@ -111,7 +111,7 @@ class VGG:
             CardiganError: the samples are no pictures, or so small that nothing is left of them at the last layer.
         """
         halvings = sum(isinstance(each, nn.MaxPool2d) for each in self.network.features)
-        return look(self.name, self.network, samples.to(self.device), 2**halvings)
+        return look(self.name, self.network.to(samples.device), samples, 2**halvings)
 
 
 def vgg(

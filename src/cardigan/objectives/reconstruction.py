@@ -30,8 +30,8 @@ class Terms(Settings):
     """Weights of the terms that compare a translated sample with the wanted one; 0 switches a term off."""
 
     reconstruction: NonNegativeFloat = 0.0
-    """Factor of the distance between pixels that `kind` names; pix2pix: 100."""
-    kind: Kind = "l1"
+    """Factor of the distance between pixels that `distance` names; pix2pix: 100."""
+    distance: Kind = "l1"
     """The distance between pixels: l1 keeps edges sharper than l2; charbonnier is an l1 that is smooth at 0."""
     epsilon: PositiveFloat = EPSILON
     """Where charbonnier turns from a parabola to l1, in units of a sample's values ([-1, 1])."""
@@ -55,10 +55,10 @@ class Terms(Settings):
 
 
 def reconstruction(sample: Tensor, wanted: Tensor, terms: Terms, weight: Tensor | None = None) -> Tensor:
-    """The distance between pixels that `terms.kind` names, (N, ...) and (N, ...) -> (N,), unweighted."""
-    if terms.kind == "charbonnier":
+    """The distance between pixels that `terms.distance` names, (N, ...) and (N, ...) -> (N,), unweighted."""
+    if terms.distance == "charbonnier":
         return charbonnier(sample, wanted, weight, terms.epsilon)
-    return (l1 if terms.kind == "l1" else l2)(sample, wanted, weight)
+    return (l1 if terms.distance == "l1" else l2)(sample, wanted, weight)
 
 
 def l1(sample: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -36,6 +36,10 @@ class Degradation(Settings, ABC):
             randoms: one CPU generator for each picture: what happens to it depends on nothing else.
         """
 
+    def identity(self) -> str:
+        """Changes with all that decides what becomes of a picture, wherever files lie."""
+        return repr(self)
+
     def anchored(self) -> dict[str, Any]:
         """All of its fields, with files named in words that mean the same from any working folder."""
         return self.model_dump(mode="json")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from math import cos, exp, hypot, log, pi, sin, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -59,6 +60,15 @@ class Mask(Degradation):
         if self.file is not None:
             return masked(pictures, read_mask(self.file, (height, width)))
         return masked(pictures, torch.stack([self._hole((height, width), random) for random in randoms]))
+
+    def identity(self) -> str:
+        """See `Degradation.identity`: the content of a file, not its place."""
+        if self.file is None:
+            return super().identity()
+        try:
+            return sha256(Path(self.file).read_bytes()).hexdigest()
+        except OSError as error:
+            raise CardiganError(f"{self.file}: the mask cannot be read: {error.strerror}") from None
 
     def anchored(self) -> dict[str, Any]:
         """See `Degradation.anchored`."""

@@ -127,7 +127,7 @@ GLOSSARY = {
     ),
     "psnr-hole": Entry(
         "Peak signal-to-noise ratio in the hole",
-        "The same over those pixels alone that had to be filled in.",
+        "The same over those pixels alone that had to be filled in, so that what was there already counts for nothing.",
     ),
     "ssim": Entry(
         "Structural similarity",
