@@ -199,7 +199,7 @@ def test_an_unknown_folder(folders: Path) -> None:
         CardiganError, match=r"data.inputs: .* no folder 'sketch'; allowed: negative, positive, or .* ./sketch"
     ):
         Pairs(source=str(folders), outputs="positive", inputs="sketch").load()
-    with pytest.raises(CardiganError, match="data source './sketch': no such name, file or folder"):
+    with pytest.raises(CardiganError, match=r"data source './sketch': no such name, file or folder"):
         Pairs(source=str(folders), outputs="positive", inputs="./sketch").load()
 
 

@@ -169,12 +169,12 @@ def test_feature_matching_moves_the_fakes_alone() -> None:
         feature_matching(Judgement(()), Judgement((), features=(fake,)))
 
 
-def test_the_kind_decides() -> None:
+def test_the_distance_decides() -> None:
     sample, wanted, hole = draw(2, 1, 4, 4), draw(2, 1, 4, 4, seed=1), mask(2, 1, 4, 4)
     for kind, term in (("l1", l1), ("l2", l2), ("charbonnier", charbonnier)):
-        chosen = Terms.model_validate({"kind": kind})
+        chosen = Terms.model_validate({"distance": kind})
         assert torch.equal(reconstruction(sample, wanted, chosen, hole), term(sample, wanted, hole))
-    smooth = Terms(kind="charbonnier", epsilon=0.5)
+    smooth = Terms(distance="charbonnier", epsilon=0.5)
     assert torch.equal(reconstruction(sample, wanted, smooth), charbonnier(sample, wanted, epsilon=0.5))
 
 
