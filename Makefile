@@ -21,7 +21,7 @@ demo: install
 	$(BIN)/cardigan train digits
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ docs/results/*.png; scores and baselines come from `cardigan evaluate RUN --base
 """
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 import yaml
+from PIL import Image
 
 import cardigan
 from cardigan.evaluation.evaluate import evaluate
@@ -58,7 +60,7 @@ ROWS = {
     "sketch-to-colour": Row("sketch-to-colour", 12),
     "sketch-to-colour-l1": Row("sketch-to-colour", 12, ALONE),
     "super-resolution-x4": Row("super-resolution-x4", 24, stage=True, on=("set5", "set14")),
-    "super-resolution-x2": Row("super-resolution-x2", 7, stage=True, on=("set5", "set14")),
+    "super-resolution-x2": Row("super-resolution-x2", 12, stage=True, on=("set5", "set14")),
     "esrgan": Row("esrgan", 8, stage=True, on=("set5", "set14")),
     "inpainting": Row("inpainting", 6),
     "inpainting-l1": Row("inpainting", 6, ALONE),
@@ -87,7 +89,8 @@ def main() -> None:
             if row.stage:
                 judged(name, "l1", folder, row, arguments.again, checkpoint=str(start))
             judged(name, "", folder, row, arguments.again, checkpoint="last")
-    write_tables()
+    if not arguments.train_only:
+        write_tables()
 
 
 def first_stage(row: Row, folder: Path) -> int:
@@ -96,7 +99,12 @@ def first_stage(row: Row, folder: Path) -> int:
     clocks = Run(folder).clocks()
     if not any(clock >= start for clock in clocks):
         trained(row, folder, [f"training={{samples: {start}, minutes: {row.minutes}}}", f"records.checkpoint={start}"])
-    return min(clock for clock in Run(folder).clocks() if clock >= start)
+    reached = [clock for clock in Run(folder).clocks() if clock >= start]
+    if not reached:
+        raise SystemExit(
+            f"{folder}: {row.minutes} minutes were over before the discriminator joined at {start:,} samples"
+        )
+    return min(reached)
 
 
 def trained(row: Row, folder: Path, budget: Sequence[str]) -> None:
@@ -127,8 +135,8 @@ def judged(name: str, stage: str, folder: Path, row: Row, again: bool, checkpoin
 def record(name: str, found: Evaluation, run: Run) -> None:
     """The figures as JSON, the pictures beside them."""
     for exhibit in found.exhibits:
-        if exhibit.title.startswith("Translated"):
-            (RESULTS / f"{name}.png").write_bytes(exhibit.png)
+        if exhibit.title == "Translated" and any(name in table.pictures for table in TABLES):
+            Image.open(io.BytesIO(exhibit.png)).convert("RGB").save(RESULTS / f"{name}.jpg", quality=90)
     content = {
         "name": name,
         "date": date.today().isoformat(),
@@ -296,7 +304,7 @@ def section(table: Table, seen: dict[str, str]) -> str:
         lines.append(f"| *real train pictures (floor)* | {' | '.join(cells)} | | |")
     count = score_of(last, columns[0])["protocol"].get("generated_count", last["protocol"].get("generated_count"))
     lines += ["", f"{count:,} pictures. {' '.join(seen.get(table.noted, '').split())}".strip(), ""]
-    lines += [line for name in table.pictures for line in (f"![{name}](results/{name}.png)", "")]
+    lines += [line for name in table.pictures for line in (f"![{name}](results/{name}.jpg)", "")]
     return "\n".join(lines)
 
 

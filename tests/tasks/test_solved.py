@@ -8,6 +8,7 @@ import torch
 
 import cardigan
 from cardigan.data.toys import modes_reached
+from cardigan.metrics.psnr import psnr
 
 ENGINE = "engine={device: cpu, matmul: highest, threads: 1, memory_format: contiguous, precision: fp32}"
 
@@ -40,3 +41,23 @@ def test_the_digits_are_all_there(tmp_path: Path) -> None:
     shares = np.bincount(judge.predict(samples), minlength=10) / 1000
     assert shares.min() >= 0.03, shares
     assert judge.predict_proba(samples).max(1).mean() > 0.8
+
+
+@pytest.mark.slow
+def test_digits_are_enlarged_better_than_by_bicubic(tmp_path: Path) -> None:
+    recipe = cardigan.load_recipe(
+        "super-resolution-x2",
+        [
+            "data={source: digits, size: 16, crop: null, channels: 1}",
+            "game={adversarial_weight: 0, generator: {width: 16, depth: 4}, terms: {perceptual: 0}}",
+            "training={samples: 10k, batch: 16}",
+            ENGINE,
+        ],
+    )
+    run = cardigan.train(recipe, out=tmp_path / "run")
+    test = run.recipe.data.load("test")
+    batch = test.take(torch.arange(len(test)))
+    assert batch.source is not None
+    ways = {**test.baselines, "network": cardigan.load_translator(run).translate}
+    reached = {name: float(psnr(way(batch.source), batch.sample).mean()) for name, way in ways.items()}
+    assert reached["network"] > max(reached["bicubic"], reached["lanczos"]) + 3, reached

@@ -1,5 +1,6 @@
 """The game `contrastive`: unpaired and one-sided; patches of input and output must tell each other apart (CUT)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -75,6 +76,10 @@ class ContrastiveGame(TranslatingGame):
             Turn(("discriminator",), self.discriminator_loss),
             Turn(("generator", "projector"), self.generator_loss),
         )
+
+    def exhibit(self, players: Mapping[str, nn.Module], **inputs: Tensor) -> dict[str, Tensor]:
+        """Input and output; the truth is not known."""
+        return {"input": inputs["source"], "output": self.show(players, **inputs)}
 
     def discriminator_loss(self, step: Step) -> dict[str, Tensor]:
         """The objective on real and made samples, and the penalties that are due."""
