@@ -34,6 +34,8 @@ RESULTS = DOCS / "results"
 ALONE = ("game.adversarial_weight=0", "game.terms.feature_matching=0")
 """The same network by the distance between pixels alone."""
 
+METRICS = ("fd", "prdc", "pairs", "perceptual", "verdict")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -120,9 +122,9 @@ def trained(row: Row, folder: Path, budget: Sequence[str]) -> None:
 
 def judged(name: str, stage: str, folder: Path, row: Row, again: bool, checkpoint: str) -> None:
     """Judge the checkpoint on its own test split and on the other sets, in both directions where there are two."""
-    ways: list[tuple[str, dict[str, Any]]] = [("", {})]
+    ways: list[tuple[str, dict[str, Any]]] = [("", {"metrics": METRICS})]
     ways += [(each, {"on": each, "metrics": ["pairs", "perceptual"]}) for each in row.on]
-    ways += [("backward", {"direction": "backward"})] if row.backward else []
+    ways += [("backward", {"metrics": METRICS, "direction": "backward"})] if row.backward else []
     for suffix, options in ways:
         called = "-".join(part for part in (name, stage, suffix) if part)
         if (RESULTS / f"{called}.json").exists() and not again:
