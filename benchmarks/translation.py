@@ -63,7 +63,7 @@ ROWS = {
     "sketch-to-colour-l1": Row("sketch-to-colour", 12, ALONE),
     "super-resolution-x4": Row("super-resolution-x4", 24, stage=True, on=("set5", "set14")),
     "super-resolution-x2": Row("super-resolution-x2", 12, stage=True, on=("set5", "set14")),
-    "esrgan": Row("esrgan", 8, stage=True, on=("set5", "set14")),
+    "esrgan": Row("esrgan", 14, stage=True, on=("set5", "set14")),
     "inpainting": Row("inpainting", 6),
     "inpainting-l1": Row("inpainting", 6, ALONE),
     "colourisation": Row("colourisation", 5),
