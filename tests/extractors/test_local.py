@@ -9,7 +9,7 @@ from cardigan.data.pictures import Pictures
 from cardigan.data.toys import Toy
 from cardigan.errors import CardiganError
 from cardigan.extractors import fitting, local, open_extractor
-from cardigan.extractors.local import belongs, plain
+from cardigan.extractors.local import belongs
 from cardigan.sample import Form
 
 DIGITS = Pictures(source="digits", size=8)
@@ -52,7 +52,7 @@ def test_judge_and_guide_see_different_halves() -> None:
 
 
 def _ids(role: str, step: int) -> list[int]:
-    train = plain(DIGITS).load("train", 5)
+    train = DIGITS.samples().load("train", 5)
     half = local.Half(train, role)  # type: ignore[arg-type]
     samples = half.draw(step).sample
     everything = train.take(torch.arange(len(train)))
