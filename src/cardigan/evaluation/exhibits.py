@@ -46,9 +46,8 @@ def _translated(scene: Scene, codec: Codec) -> list[Exhibit]:
     if scene.likeness is None:
         return []
     panels = scene.likeness.panels
-    caption = (
-        f"Of each sample: {', '.join(panels)}. The first of the split; none chosen, large ones cut out of the middle."
-    )
+    which = "Evenly spread over those judged; none chosen, large ones cut out of the middle."
+    caption = f"Of each sample: {', '.join(panels)}. {which}"
     return [Exhibit("Translated", caption, _written(lambda path: codec.exhibit(panels, path)))]
 
 

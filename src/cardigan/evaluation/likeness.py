@@ -126,12 +126,13 @@ def judge(
         CardiganError: LPIPS is asked for and cannot be had.
     """
     values: dict[str, list[Tensor]] = {}
-    panels: dict[str, list[Tensor]] = {"input": [], "output": [], "truth": []}
+    chosen = Spread()
     for trial in trials(dataset.wholes(), translate, codec, eye):
         for key, found in _judgements(dataset, trial, lpips).items():
             values.setdefault(key, []).append(found(trial).double().cpu())
-        for name, pictures in (("input", trial.source), ("output", trial.made), ("truth", trial.truth)):
-            panels[name] += list(pictures)[: SHOWN - len(panels[name])]
+        for triple in zip(trial.source, trial.made, trial.truth, strict=True):
+            chosen.add(triple)
+    panels = dict(zip(("input", "output", "truth"), map(list, zip(*chosen.kept(), strict=True)), strict=True))
     return Likeness(
         values={key: torch.cat(each) for key, each in values.items()},
         reference=reference,
@@ -139,6 +140,26 @@ def judge(
         panels=shown(panels, dataset.paired),
         paired=dataset.paired,
     )
+
+
+class Spread:
+    """Some of many things that come one after another, evenly spread over all of them, however many come."""
+
+    def __init__(self) -> None:
+        self.seen, self.step, self.some = 0, 1, list[tuple[Tensor, ...]]()
+
+    def add(self, each: tuple[Tensor, ...]) -> None:
+        """One more; every `step`-th is kept, and the step doubles when there are too many."""
+        if self.seen % self.step == 0:
+            self.some.append(each)
+        self.seen += 1
+        if len(self.some) > 2 * SHOWN:
+            self.some, self.step = self.some[::2], 2 * self.step
+
+    def kept(self) -> list[tuple[Tensor, ...]]:
+        """At most `SHOWN`, in their order."""
+        count = min(SHOWN, len(self.some))
+        return [self.some[number * len(self.some) // count] for number in range(count)]
 
 
 def trials(batches: Iterable[Batch], translate: Translate, codec: Codec, eye: Extractor) -> Iterator[Trial]:

@@ -1,4 +1,4 @@
-"""What was judged beside ways that need no training: a row each, a column for every score that all of them have."""
+"""What was judged beside ways that need no training: a column for each, a row for every score that all of them have."""
 
 from cardigan.evaluation.protocol import Score
 from cardigan.evaluation.report.markup import Markup, joined, tag
@@ -13,31 +13,37 @@ ABOUT = (
 
 
 def beside_rivals(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Head and rows as text: the subject first, then the baselines; empty without any."""
+    """Head and rows as text: a row for each score that all ways have, the subject first; empty without baselines."""
     if not evaluation.rivals:
         return []
-    found = {name: {score.name: score for score in scores} for name, scores in _sides(evaluation)}
-    columns = [score.name for score in evaluation.scores if all(score.name in each for each in found.values())]
-    rows = [(name, *(f"{each[column].value:.4g}" for column in columns)) for name, each in found.items()]
-    return [("beside", *columns), *rows]
+    ways = _ways(evaluation)
+    rows = [(name, *(f"{each[name].value:.4g}" for each in ways.values())) for name in _shared(evaluation)]
+    return [("beside", *ways), *rows]
 
 
 def rival_table(evaluation: Evaluation) -> Markup:
     """The same for the report, with intervals."""
-    rows = beside_rivals(evaluation)
-    if not rows:
+    if not evaluation.rivals:
         return Markup()
-    head = ("Way", *rows[0][1:])
-    found = {name: {score.name: score for score in scores} for name, scores in _sides(evaluation)}
-    cells = ([_cell(each[column]) for column in head[1:]] for each in found.values())
-    return table("Baselines", head, body(*(row(head, name, *cell) for name, cell in zip(found, cells, strict=True))))
+    ways = _ways(evaluation)
+    head = ("Score", *ways)
+    rows = (row(head, name, *(_cell(each[name]) for each in ways.values())) for name in _shared(evaluation))
+    whole = table("Baselines", head, body(*rows))
+    return tag("div", whole, class_="scroll", role="region", aria_label="Baselines", tabindex=0)
+
+
+def _ways(evaluation: Evaluation) -> dict[str, dict[str, Score]]:
+    """Way -> its scores by name."""
+    sides = [(evaluation.subject.name, evaluation.scores), *((each.name, each.scores) for each in evaluation.rivals)]
+    return {name: {score.name: score for score in scores} for name, scores in sides}
+
+
+def _shared(evaluation: Evaluation) -> list[str]:
+    ways = _ways(evaluation).values()
+    return [score.name for score in evaluation.scores if all(score.name in each for each in ways)]
 
 
 def _cell(score: Score) -> Markup:
     """Four digits, since all rows are about the same sources: differences mean more than intervals show."""
     interval = tag("span", f"({interval_of(score)})", class_="aside")
     return joined([tag("span", f"{score.value:.4g}", class_="number"), " ", interval])
-
-
-def _sides(evaluation: Evaluation) -> list[tuple[str, tuple[Score, ...]]]:
-    return [(evaluation.subject.name, evaluation.scores), *((each.name, each.scores) for each in evaluation.rivals)]
