@@ -210,3 +210,12 @@ def test_fuzzed_files(text: str) -> None:
         return build(content if isinstance(content, dict) else {}, *layers([]))
 
     valid_or_one_line(make)
+
+
+def test_what_is_chosen_by_name_and_then_changed() -> None:
+    overrides = ["game.generator=rrdb", "training.samples=9", "game.generator.width=8", "training.minutes=3"]
+    recipe: Any = load_recipe("super-resolution-x4", overrides)
+    assert (recipe.game.generator.family, recipe.game.generator.width) == ("rrdb", 8)
+    assert (recipe.training.samples, recipe.training.minutes) == (9, 3.0)
+    recipe = load_recipe("super-resolution-x4", ["game.discriminator=unet-discriminator", "game.discriminator.width=8"])
+    assert (recipe.game.discriminator.family, recipe.game.discriminator.width) == ("unet-discriminator", 8)

@@ -131,22 +131,38 @@ def _one_budget(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def layers(overrides: Iterable[str]) -> list[dict[str, Any]]:
-    """Overrides such as "training.samples=200k" as one layer of plain data.
+    """Overrides such as "training.samples=200k" as layers of plain data, one as a rule.
+
+    A field of something that another override has chosen by its name (game.generator=rrdb game.generator.width=8) comes
+    in a layer after it.
 
     Raises:
         CardiganError: an override without a key or an equals sign, or whose value is not YAML.
     """
     layer: dict[str, Any] = {}
+    later: dict[str, Any] = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         parts = key.strip().split(".")
         if not equals or not all(parts):
             raise CardiganError(f"{override!r} is no override; write KEY=VALUE, such as training.samples=200k")
         value = parse_yaml(text, key)
+        behind = _is_behind_a_name(layer, parts)
         for part in reversed(parts):
             value = {part: value}
-        layer = merge(layer, value)
-    return [layer] if layer else []
+        if behind:
+            later = merge(later, value)
+        else:
+            layer = merge(layer, value)
+    return [each for each in (layer, later) if each]
+
+
+def _is_behind_a_name(layer: Mapping[str, Any], parts: list[str]) -> bool:
+    """Whether what holds the key `parts` stands in `layer` as a bare name."""
+    inner: Any = layer
+    for part in parts[:-1]:
+        inner = inner.get(part) if isinstance(inner, Mapping) else inner
+    return isinstance(inner, str)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from cardigan.data.pairs import Pairs
 from cardigan.data.pictures import Pictures
 from cardigan.errors import CardiganError
 from cardigan.resizing import pillow_bicubic, to_bytes
+from cardigan.sample import Form
 
 SIZE = (12, 10)
 GREY = [{"kind": "grey"}]
@@ -78,6 +79,19 @@ def test_side_by_side(tmp_path: Path, side: str, storage: str) -> None:
     positives = {tuple(np.asarray(picture(number)).ravel()[:6]) for number in range(30)}
     sample = to_bytes(data.load().take(torch.tensor([0])).sample)[0].permute(1, 2, 0).reshape(-1)[:6]
     assert tuple(int(value) for value in sample) in positives
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_halves_of_another_aspect_ratio_stay_together(tmp_path: Path, fit: str) -> None:
+    for number in range(12):
+        half = np.asarray(picture(number, (20, 34)))
+        Image.fromarray(np.concatenate([half, half], axis=1)).save(tmp_path / f"{number}.png")
+    data = Pairs(source=str(tmp_path), side_by_side="right", size=16, fit=fit)
+    batch = data.load().draw(0, 12)
+    assert batch.source is not None
+    torch.testing.assert_close(batch.source, batch.sample, atol=0, rtol=0)
+    other = Pairs(source=str(tmp_path), side_by_side="left", size=16, fit=fit).load()
+    assert other.fingerprint != data.load().fingerprint
 
 
 def test_the_split_is_that_of_the_outputs_alone(folders: Path) -> None:
@@ -146,7 +160,7 @@ def test_other_pictures_can_be_taken(tmp_path: Path) -> None:
     for number in range(3):
         picture(number, (17, 23)).save(tmp_path / f"{number}.png")
     data = Pairs(source="digits", size=8, channels=3, degradations=[{"kind": "downscale", "factor": 2}], crop=8)
-    found = list(data.elsewhere(str(tmp_path)).load().wholes())
+    found = list(data.elsewhere(str(tmp_path), Form((3, 8, 8))).load().wholes())
     assert [tuple(each.sample.shape) for each in found] == [(1, 3, 16, 22)] * 3
     assert [tuple(each.source.shape) for each in found] == [(1, 3, 8, 11)] * 3  # type: ignore[union-attr]
 

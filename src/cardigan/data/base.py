@@ -190,8 +190,11 @@ class Data(Settings, ABC):
         """
         raise CardiganError("--direction: these data have no way back; allowed: forward")
 
-    def elsewhere(self, source: str) -> "Data":
+    def elsewhere(self, source: str, form: Form) -> "Data":
         """The same kind of samples and sources, all pictures of another `source` as its train split.
+
+        Args:
+            form: of the samples that a run makes, whose channels the others are brought to.
 
         Raises:
             CardiganError: these data cannot be taken from elsewhere.

@@ -93,6 +93,11 @@ class Joined(Dataset):
         """See `Dataset.take`."""
         return replace(self.outputs.take(indices), source=self.inputs.take(indices).sample)
 
+    def close(self) -> None:
+        """See `Dataset.close`."""
+        self.outputs.close()
+        self.inputs.close()
+
     @property
     def baselines(self) -> Mapping[str, Restorer]:
         """See `Dataset.baselines`."""
@@ -142,6 +147,11 @@ class Unpaired(Dataset):
     def sources(self) -> int:
         """See `Dataset.sources`."""
         return len(self.inputs)
+
+    def close(self) -> None:
+        """See `Dataset.close`."""
+        self.outputs.close()
+        self.inputs.close()
 
     @property
     def baselines(self) -> Mapping[str, Restorer]:

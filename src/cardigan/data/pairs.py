@@ -20,14 +20,14 @@ from cardigan.data.memory import InMemory
 from cardigan.data.pair_codec import PairCodec
 from cardigan.data.pairing import Joined, Spoiled
 from cardigan.data.pictures import Colour, Pictures, Size, sides_of
-from cardigan.data.sources import Source
+from cardigan.data.sources import Source, absolute
 from cardigan.data.sources.decoding import look
 from cardigan.data.sources.elsewhere import anchored_folder, check_folder
-from cardigan.data.sources.fitting import Fit, Wanted
+from cardigan.data.sources.fitting import Fit, Wanted, brought
 from cardigan.data.sources.selection import only
 from cardigan.data.sources.source import Encoded, Part, Split, UnreadableError, shown
 from cardigan.data.sources.trees.layout import top
-from cardigan.data.storage import FEW, Storage, read
+from cardigan.data.storage import FEW, Storage, native, read
 from cardigan.errors import CardiganError
 from cardigan.sample import Form
 
@@ -93,16 +93,18 @@ class Pairs(Data):
         """See `Data.samples`: the pictures to be made; of pictures side by side, the pairs as they are."""
         return self.still() if self.side_by_side else self._pictures(self.source, self.outputs, self.channels).still()
 
-    def elsewhere(self, source: str) -> Data:
+    def elsewhere(self, source: str, form: Form) -> Data:
         """See `Data.elsewhere`."""
         if not self.degradations:
-            return super().elsewhere(source)
-        return self.model_copy(update={"source": source, "outputs": None, "test": 0.0, "validation": 0.0})
+            return super().elsewhere(source, form)
+        changed = {"source": source, "outputs": None, "test": 0.0, "validation": 0.0, "channels": form.shape[0]}
+        return self.model_copy(update=changed)
 
     def anchored(self) -> dict[str, Any]:
         """See `Data.anchored`."""
         source = self._pictures(self.source).anchored()["source"]
-        inputs = None if self.inputs is None else anchored_folder(self.inputs)
+        inside = self.outputs is not None
+        inputs = None if self.inputs is None else anchored_folder(self.inputs) if inside else absolute(self.inputs)
         return {"source": source, "inputs": inputs, "degradations": [step.anchored() for step in self.degradations]}
 
     def load(self, split: Split = "train", seed: int = 0, watch: Watch = silent) -> Dataset:
@@ -181,8 +183,10 @@ class Pairs(Data):
     def _inputs(self) -> Pictures:
         """A folder (class) of the source if there is one of that name, else another source."""
         assert self.inputs is not None
-        folders = self._pictures(self.source).open().classes if self.outputs is not None else ()
-        check_folder(self.inputs, folders, self.source)
+        folders = tuple[str, ...]()
+        if self.outputs is not None:
+            folders = self._pictures(self.source).open().classes
+            check_folder(self.inputs, folders, self.source)
         if self.inputs in folders:
             return self._pictures(self.source, self.inputs, self.input_channels)
         return self._pictures(self.inputs, None, self.input_channels)
@@ -190,8 +194,7 @@ class Pairs(Data):
     def _halves(self, split: Split, seed: int, watch: Watch) -> Joined:
         double = self._pictures(self.source, self.outputs, self.channels)
         source = double.open()
-        size = sides_of(self.size) if self.size else None
-        wide = double.wanted(source).size if size is None else (size[0], 2 * size[1])
+        channels, wide = native(source)
         if wide[1] % 2:
             raise CardiganError(
                 f"data.side_by_side: pictures of {shown(source.name)} are {wide[1]} pixels wide, which two equal "
@@ -199,18 +202,22 @@ class Pairs(Data):
             )
         own: Split = split if split in source.parts else "train"
         part = source.parts[own]()
-        wanted = Wanted(double.wanted(source).channels, wide, self.fit if size else None, self.background)
+        wanted = Wanted(self.channels or channels, wide, None, self.background)
         found = read(source, own, part, wanted, _kept(self.storage, part), watch)
         if len(found.failures) > MOST_BAD * len(part):
             raise too_many(found.failures, len(part))
         cut = split not in source.parts or split == "train"
         members = double.members(source, split, found.digests) if cut else np.arange(len(found.indices))
-        half = Wanted(wanted.channels, (wide[0], wide[1] // 2), wanted.fit, self.background)
+        size = sides_of(self.size) if self.size else (wide[0], wide[1] // 2)
+        half = Wanted(wanted.channels, size, self.fit, self.background)
         codec = self._codec(half.shape, half.channels, 1, False)
-        sides = found.pixels[..., : half.size[1]], found.pixels[..., half.size[1] :]
+        sides = [_fitted(each, half) for each in np.split(found.pixels, 2, axis=-1)]
         outputs, inputs = sides if self.side_by_side == "left" else sides[::-1]
         rows, digests = found.indices[members], found.digests[members]
-        sets = [self._dataset(each, rows, half, codec, digests, seed) for each in (outputs, inputs)]
+        sets = [
+            self._dataset(each, rows, half, codec, digests, seed, f"{self.side_by_side} {what}: ")
+            for each, what in ((outputs, "outputs"), (inputs, "inputs"))
+        ]
         sets[0].remarks = (*source.remarks, *_left_out(len(part) - len(found.indices)))
         return Joined(sets[0], sets[1], codec)
 
@@ -222,15 +229,16 @@ class Pairs(Data):
         codec: PairCodec,
         digests: NDArray[np.uint8],
         seed: int,
+        which: str = "",
     ) -> InMemory:
-        """The pictures at `rows`: mapped ones stay where they are."""
+        """The pictures at `rows`: mapped ones stay where they are; `which` of equal digests they are."""
         mapped = isinstance(pixels, np.memmap)
         return InMemory(
             torch.from_numpy(pixels if mapped else np.ascontiguousarray(pixels[rows])),
             None,
             form=Form(wanted.shape),
             codec=codec,
-            fingerprint=self._pictures(self.source).fingerprint(wanted, digests),
+            fingerprint=which + self._pictures(self.source).fingerprint(wanted, digests),
             seed=seed,
             flip=self.flip,
             ids=torch.from_numpy(rows),
@@ -246,6 +254,16 @@ class Pairs(Data):
             masked=masked,
             background=self.background,
         )
+
+
+def _fitted(pixels: NDArray[np.uint8], wanted: Wanted) -> NDArray[np.uint8]:
+    """(N, C, H, W) brought to `wanted`, each by itself."""
+    from PIL import Image
+
+    if pixels.shape[1:] == wanted.shape:
+        return pixels
+    upright = (np.ascontiguousarray(each[0] if len(each) == 1 else each.transpose(1, 2, 0)) for each in pixels)
+    return np.stack([brought(Image.fromarray(each), wanted, "half") for each in upright])
 
 
 def _kept(storage: Storage, part: Part) -> Literal["memory", "cache"]:

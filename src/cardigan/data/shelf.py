@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ class Shelf:
         count = self.channels * height * width
         return torch.from_numpy(self.pixels[start : start + count]).view(self.channels, int(height), int(width))
 
-    @property
+    @cached_property
     def _starts(self) -> NDArray[np.int64]:
         return np.concatenate([[0], np.cumsum(self.sizes.prod(1) * self.channels)])
 

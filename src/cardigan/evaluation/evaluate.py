@@ -14,7 +14,7 @@ from torch import Tensor
 import cardigan
 from cardigan.data.base import Dataset, Watch, silent
 from cardigan.data.pair_codec import Direction
-from cardigan.data.sources import absolute
+from cardigan.data.sources import NAMES, absolute
 from cardigan.data.sources.source import Split
 from cardigan.errors import CardiganError
 from cardigan.evaluation.classes import shares_of_classes
@@ -114,7 +114,7 @@ def evaluate(
         reference=real.reference,
         train=real.train,
         held_out=real.held_out,
-        classes=class_names(real.data) if eye.classes and real.data.form.classes else eye.classes,
+        classes=class_names(real.data) if eye.classes and real.data.codec.classes else eye.classes,
         asked=who.labelled,
         intervals=min(real.generated, real.reference.count) >= 2 * GROUPS,
         seed=seed,
@@ -126,6 +126,9 @@ def evaluate(
     evaluation = _judged(who, scene, real, eye, wanted, watch)
     if exam is not None and baselines:
         evaluation = replace(evaluation, rivals=tuple(exam.rivals(scene, wanted)))
+    if exam is not None and on is not None:
+        remarks = (f"{on}: {each}." for each in exam.dataset.remarks)
+        evaluation = replace(evaluation, remarks=(*evaluation.remarks, *remarks))
     folder = folder_for(who, out)
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -196,7 +199,11 @@ class Exam:
 
     def __init__(self, who: Candidate, real: Real, eye: Extractor, on: str | None, lpips: bool, watch: Watch) -> None:
         self.who, self.real, self.eye, self.lpips, self.watch = who, real, eye, lpips, watch
-        self.dataset = real.data if on is None else who.data.elsewhere(absolute(on)).load("train", SEED, watch)
+        self.dataset = (
+            real.data
+            if on is None
+            else who.data.elsewhere(on if on in NAMES else absolute(on), who.form).load("train", SEED, watch)
+        )
         self.reference = on or ""
 
     def judged(self, translate: Translate) -> Likeness:

@@ -91,7 +91,7 @@ def _best_and_worst(scene: Scene, codec: Codec) -> list[Exhibit]:
     samples = scene.generated.samples
     order = realism(scene.generated.features[: len(samples)], scene.reference.features, NEIGHBOURS).argsort()
     half = min(BEST, len(samples) // 2)
-    if half == 0:
+    if half == 0 or len(scene.reference.features) <= NEIGHBOURS:
         return []
     of = f"of {len(samples):,} samples by realism (how deep they lie among real ones in feature space)"
     return [

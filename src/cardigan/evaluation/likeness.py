@@ -74,11 +74,13 @@ PAIRED: dict[str, Judgement] = {
     "psnr": lambda trial: psnr(trial.made, trial.truth),
     "psnr-luma": lambda trial: psnr_luma(trial.made, trial.truth, border=trial.scale if trial.scale > 1 else 0),
     "ssim": lambda trial: ssim(trial.made, trial.truth),
-    "edge-energy": lambda trial: edge_energy(trial.made) / edge_energy(trial.truth).clamp(min=1e-3),
+    "edge-energy": lambda trial: edge_energy(trial.made) / edge_energy(trial.truth).clamp(min=1.0),
     "colourfulness": lambda trial: colourfulness(trial.made),
     "colourfulness-real": lambda trial: colourfulness(trial.truth),
 }
 """What is judged where the truth is known."""
+LEAST = {"ssim": 11, "content": 13, "edge-energy": 3, "lpips": 31}
+"""Pixels of the shorter side that a judgement needs."""
 HOLE: dict[str, Judgement] = {"psnr-hole": _hole}
 """What is judged besides, where holes are filled."""
 LOOKED: dict[str, Judgement] = {"perceptual": _perceptual}
@@ -169,27 +171,35 @@ def trials(batches: Iterable[Batch], translate: Translate, codec: Codec, eye: Ex
         made = codec.rounded(translate(batch.source).float().cpu())
         scale = made.shape[-1] // batch.source.shape[-1]
         masked = getattr(codec, "masked", False)
-        hole = batch.source[:, -1:] > 0 if masked else None
+        hole = batch.source[:, -1:].repeat_interleave(scale, 2).repeat_interleave(scale, 3) > 0 if masked else None
         yield Trial(batch.source, made, batch.sample, scale, hole, eye)
 
 
 def _judgements(dataset: Dataset, trial: Trial, lpips: bool) -> dict[str, Judgement]:
     if not dataset.paired:
-        return UNPAIRED
+        return _fitting(UNPAIRED, trial)
     found = PAIRED | (HOLE if trial.hole is not None else {}) | ({"lpips": _lpips()} if lpips else {})
-    return found | (LOOKED if trial.eye.maps(trial.truth[:1]) else {})
+    return _fitting(found | (LOOKED if trial.eye.maps(trial.truth[:1]) else {}), trial)
+
+
+def _fitting(judgements: dict[str, Judgement], trial: Trial) -> dict[str, Judgement]:
+    """Those that pictures of this size are large enough for."""
+    side = min(trial.made.shape[2:])
+    least = {**LEAST, "psnr-luma": 2 * trial.scale + 1 if trial.scale > 1 else 1}
+    return {key: each for key, each in judgements.items() if side >= least.get(key, 1)}
 
 
 def shown(panels: Mapping[str, list[Tensor]], paired: bool) -> dict[str, Tensor]:
     """The same of one size, cut from the middle so that what belongs together stays together."""
     outputs, inputs = panels["output"], panels["input"]
     scale = outputs[0].shape[-1] // inputs[0].shape[-1]
-    side = min([LARGEST_SHOWN, *(length for picture in outputs for length in picture.shape[1:])]) // scale * scale
-    sides = {"input": side // scale, "output": side, "truth": side}
+    side = min([LARGEST_SHOWN, *(length for picture in outputs for length in picture.shape[1:])]) // scale
+    times = {"input": 1, "output": scale, "truth": scale}
     names = [name for name in panels if paired or name != "truth"]
-    return {name: torch.stack([_middle(picture, sides[name]) for picture in panels[name]]) for name in names}
+    return {name: torch.stack([_middle(each, side, times[name]) for each in panels[name]]) for name in names}
 
 
-def _middle(picture: Tensor, side: int) -> Tensor:
-    top, left = ((length - side) // 2 for length in picture.shape[1:])
-    return picture[:, top : top + side, left : left + side]
+def _middle(picture: Tensor, side: int, times: int) -> Tensor:
+    """`side` pixels of the source and what belongs to them: `times` as many of what was made of it."""
+    top, left = ((length // times - side) // 2 * times for length in picture.shape[1:])
+    return picture[:, top : top + side * times, left : left + side * times]

@@ -1,7 +1,7 @@
 """The game `translation`: paired; a generator makes samples of sources, a discriminator sees both side by side."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import NonNegativeFloat, model_validator
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cardigan.errors import CardiganError
 from cardigan.extractors.base import Maps
-from cardigan.extractors.vgg import vgg
+from cardigan.extractors.vgg import Kind, vgg
 from cardigan.games.adversary import Adversary
 from cardigan.games.base import GameSettings, Guide, Step, Turn
 from cardigan.games.translating import TranslatingGame
@@ -110,6 +110,9 @@ class TranslationGame(TranslatingGame):
         if settings.adversarial_weight == 0:
             self.turns = (Turn(("generator",), self.reconstruction_loss),)
 
+        if guide is not None and settings.terms.perceptual and settings.terms.eye != "local":
+            _ = self.eye  # so that weights that cannot be had end a run before its first step
+
     def pretraining_loss(self, step: Step) -> dict[str, Tensor]:
         """The distance between pixels."""
         return self._terms(step, self._made(step), ("reconstruction",))
@@ -154,7 +157,7 @@ class TranslationGame(TranslatingGame):
     def eye(self) -> Maps:
         """What the perceptual term looks through: the data's guide, or VGG."""
         if self.settings.terms.eye != "local":
-            return vgg(self.settings.terms.eye)
+            return _opened(self.settings.terms.eye)
         assert self.guide is not None
         return self.guide()
 
@@ -203,6 +206,11 @@ class Composite(Translator):
         """(N, C + 1, H, W) -> (N, C, H, W)."""
         hole = (source[:, -1:] + 1) / 2
         return source[:, :-1] * (1 - hole) + self.inner(source) * hole
+
+
+@cache
+def _opened(kind: Kind) -> Maps:
+    return vgg(kind)
 
 
 def _source(step: Step) -> Tensor:
