@@ -68,54 +68,11 @@ class Spoiled(Dataset):
         return replace(batch, source=spoil(self.chain, batch.sample, randoms))
 
 
-class Joined(Dataset):
-    """Two data sets of equal length, seed and mirroring, whose samples belong together one by one."""
+class Beside(Dataset):
+    """Samples of one data set, sources of another, drawn in step; the samples carry no labels."""
 
     def __init__(self, outputs: Dataset, inputs: Dataset, codec: Codec) -> None:
         self.outputs, self.inputs, self.codec = outputs, inputs, codec
-        self.form = replace(outputs.form, source=inputs.form.shape)
-        self.fingerprint = f"{outputs.fingerprint}-{inputs.fingerprint}"
-        self.settled = outputs.settled
-
-    @property
-    def remarks(self) -> tuple[str, ...]:  # type: ignore[override]
-        """See `Dataset.remarks`."""
-        return tuple(dict.fromkeys((*self.outputs.remarks, *self.inputs.remarks)))
-
-    def __len__(self) -> int:
-        return len(self.outputs)
-
-    def draw(self, start: int, count: int) -> Batch:
-        """See `Dataset.draw`."""
-        return replace(self.outputs.draw(start, count), source=self.inputs.draw(start, count).sample)
-
-    def take(self, indices: Tensor) -> Batch:
-        """See `Dataset.take`."""
-        return replace(self.outputs.take(indices), source=self.inputs.take(indices).sample)
-
-    def close(self) -> None:
-        """See `Dataset.close`."""
-        self.outputs.close()
-        self.inputs.close()
-
-    @property
-    def baselines(self) -> Mapping[str, Restorer]:
-        """See `Dataset.baselines`."""
-        return {"copying the input": matched(self.form.shape[0])}
-
-
-class Unpaired(Dataset):
-    """Samples of one domain beside sources of another, which have nothing to do with them one by one.
-
-    The two go through their own passes, so that they meet in ever new pairs.
-    """
-
-    paired = False
-
-    def __init__(
-        self, outputs: Dataset, inputs: Dataset, codec: Codec, baselines: Mapping[str, Restorer] = MappingProxyType({})
-    ) -> None:
-        self.outputs, self.inputs, self.codec, self._baselines = outputs, inputs, codec, baselines
         self.form = replace(outputs.form, source=inputs.form.shape, classes=0)
         self.fingerprint = f"{outputs.fingerprint}-{inputs.fingerprint}"
         self.settled = outputs.settled
@@ -133,9 +90,38 @@ class Unpaired(Dataset):
         return replace(self.outputs.draw(start, count), source=self.inputs.draw(start, count).sample, label=None)
 
     def take(self, indices: Tensor) -> Batch:
-        """See `Dataset.take`."""
+        """See `Dataset.take`; where there are fewer sources than samples, they come again."""
         beside = self.inputs.take(indices % len(self.inputs)).sample
         return replace(self.outputs.take(indices), source=beside, label=None)
+
+    def close(self) -> None:
+        """See `Dataset.close`."""
+        self.outputs.close()
+        self.inputs.close()
+
+
+class Joined(Beside):
+    """Two data sets of equal length, seed and mirroring, whose samples belong together one by one."""
+
+    @property
+    def baselines(self) -> Mapping[str, Restorer]:
+        """See `Dataset.baselines`."""
+        return {"copying the input": matched(self.form.shape[0])}
+
+
+class Unpaired(Beside):
+    """Samples of one domain beside sources of another, which have nothing to do with them one by one.
+
+    The two go through their own passes, so that they meet in ever new pairs.
+    """
+
+    paired = False
+
+    def __init__(
+        self, outputs: Dataset, inputs: Dataset, codec: Codec, baselines: Mapping[str, Restorer] = MappingProxyType({})
+    ) -> None:
+        super().__init__(outputs, inputs, codec)
+        self._baselines = baselines
 
     def wholes(self) -> Iterator[Batch]:
         """See `Dataset.wholes`: every source once, beside samples in turn."""
@@ -147,11 +133,6 @@ class Unpaired(Dataset):
     def sources(self) -> int:
         """See `Dataset.sources`."""
         return len(self.inputs)
-
-    def close(self) -> None:
-        """See `Dataset.close`."""
-        self.outputs.close()
-        self.inputs.close()
 
     @property
     def baselines(self) -> Mapping[str, Restorer]:
