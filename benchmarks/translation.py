@@ -2,25 +2,24 @@
 
     CARDIGAN_DATA=... python benchmarks/translation.py [NAME ...] [--folder runs/translation] [--tables]
 
-Resumable: what is finished is not trained again, what was interrupted goes on. Every network is trained on one thread,
-so that two of these commands can share two cores (give each its names). Figures go to docs/results/*.json, pictures to
-docs/results/*.png; scores and baselines come from `cardigan evaluate RUN --baselines`.
+Resumable: what is finished is not trained again, what was interrupted goes on. Rows are trained on the
+CPU, those called gpu on a CUDA device; two of these commands with `--threads 1` share two cores (give each its names).
+Figures go to docs/results/*.json, pictures to docs/results/*.jpg; scores and baselines come from
+`cardigan evaluate RUN --baselines`.
 """
 
 import argparse
 import io
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from PIL import Image
 
@@ -43,7 +42,7 @@ class Row:
 
     Attributes:
         recipe: a shipped one.
-        minutes: of training, on one thread.
+        minutes: of training.
         overrides: of the recipe.
         stage: the first stage is judged too, when training without discriminator ends.
         on: sets that it is judged on besides its own test split.
@@ -56,7 +55,13 @@ class Row:
     stage: bool = False
     on: tuple[str, ...] = ()
     backward: bool = False
+    device: str = "cpu"
 
+
+WIDE = ("game.generator.width=64", "game.discriminator.width=64", "records.checkpoint=200k")
+COLOURS = Row("colourisation", 6, (*WIDE, "training.batch=128", "game.start=600k"), device="cuda")
+HOLES = Row("inpainting", 6, ("training.batch=32", "game.start=100k", "records.checkpoint=20k"), device="cuda")
+PAINTINGS = ("game.generator.width=32", "game.generator.blocks=6", "game.discriminator.width=64", "training.batch=16")
 
 ROWS = {
     "sketch-to-colour": Row("sketch-to-colour", 12),
@@ -64,14 +69,19 @@ ROWS = {
     "super-resolution-x4": Row("super-resolution-x4", 24, stage=True, on=("set5", "set14")),
     "super-resolution-x2": Row("super-resolution-x2", 12, stage=True, on=("set5", "set14")),
     "esrgan": Row("esrgan", 14, stage=True, on=("set5", "set14")),
-    "inpainting": Row("inpainting", 6),
-    "inpainting-l1": Row("inpainting", 6, ALONE),
-    "colourisation": Row("colourisation", 5),
-    "colourisation-l1": Row("colourisation", 5, ALONE),
+    "inpainting": Row("inpainting", 12),
+    "inpainting-l1": Row("inpainting", 12, ALONE),
+    "colourisation": Row("colourisation", 12),
+    "colourisation-l1": Row("colourisation", 12, ALONE),
     "denoising": Row("denoising", 6),
     "summer-to-winter": Row("summer-to-winter", 30, backward=True),
     "summer-to-winter-cut": Row("summer-to-winter-cut", 15),
-    "photo-to-monet": Row("photo-to-monet", 10, backward=True),
+    "photo-to-monet": Row("photo-to-monet", 12, backward=True),
+    "colourisation-gpu": COLOURS,
+    "colourisation-gpu-l1": replace(COLOURS, overrides=(*COLOURS.overrides, *ALONE)),
+    "inpainting-gpu": HOLES,
+    "inpainting-gpu-l1": replace(HOLES, overrides=(*HOLES.overrides, *ALONE)),
+    "photo-to-monet-gpu": Row("photo-to-monet", 6, PAINTINGS, backward=True, device="cuda"),
 }
 
 
@@ -79,14 +89,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=list(ROWS))
     parser.add_argument("--folder", type=Path, default=Path("runs/translation"))
+    parser.add_argument("--threads", type=int, default=1, help="of a training on the CPU")
     parser.add_argument("--train-only", action="store_true", help="judge later")
     parser.add_argument("--again", action="store_true", help="judge what was judged already once more")
     arguments = parser.parse_args()
     for name in arguments.names:
         row, folder = ROWS[name], arguments.folder / name
         if row.stage:
-            start = first_stage(row, folder)
-        trained(row, folder, [f"training.minutes={row.minutes}"])
+            start = first_stage(row, folder, arguments.threads)
+        trained(row, folder, [f"training.minutes={row.minutes}"], arguments.threads)
         if not arguments.train_only:
             if row.stage:
                 judged(name, "l1", folder, row, arguments.again, checkpoint=str(start))
@@ -95,12 +106,13 @@ def main() -> None:
         write_tables()
 
 
-def first_stage(row: Row, folder: Path) -> int:
+def first_stage(row: Row, folder: Path, threads: int) -> int:
     """Train until the discriminator joins; the clock at that time."""
     start = cardigan.load_recipe(row.recipe, row.overrides).game.start  # type: ignore[attr-defined]
     clocks = Run(folder).clocks()
     if not any(clock >= start for clock in clocks):
-        trained(row, folder, [f"training={{samples: {start}, minutes: {row.minutes}}}", f"records.checkpoint={start}"])
+        budget = [f"training={{samples: {start}, minutes: {row.minutes}}}", f"records.checkpoint={start}"]
+        trained(row, folder, budget, threads)
     reached = [clock for clock in Run(folder).clocks() if clock >= start]
     if not reached:
         raise SystemExit(
@@ -109,15 +121,16 @@ def first_stage(row: Row, folder: Path) -> int:
     return min(reached)
 
 
-def trained(row: Row, folder: Path, budget: Sequence[str]) -> None:
+def trained(row: Row, folder: Path, budget: Sequence[str], threads: int) -> None:
     """Train, or go on: by the very commands a user would type."""
     command = [sys.executable, "-m", "cardigan"]
     if (folder / "recipe.yaml").exists():
         command += ["resume", str(folder), *budget]
     else:
-        command += ["train", row.recipe, "--out", str(folder), *row.overrides, "engine.threads=1", *budget]
+        command += ["train", row.recipe, "--out", str(folder), *row.overrides, *budget]
+        command += [f"engine.device={row.device}", f"engine.threads={threads if row.device == 'cpu' else 1}"]
     print("$", " ".join(command[1:]), flush=True)
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
 
 
 def judged(name: str, stage: str, folder: Path, row: Row, again: bool, checkpoint: str) -> None:
@@ -142,7 +155,7 @@ def record(name: str, found: Evaluation, run: Run) -> None:
     content = {
         "name": name,
         "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, 1 thread of {os.cpu_count()} cores, torch {torch.__version__}",
+        "trained": run.environment["environment"],
         "engine": run.environment["engine"],
         "seed": run.recipe.training.seed,
         "parameters": parameters(run),

@@ -12,14 +12,16 @@ class Form:
     """Shape and labels of one sample.
 
     Attributes:
-        shape: of one sample: (C, H, W) for pictures in [-1, 1], (D,) for points.
+        shape: of one sample: (C, H, W) for pictures in [-1, 1], (D,) for points, (T,) for sentences of up to T tokens.
         classes: number of class labels; 0 where samples carry none.
         source: shape of what a sample is made from, in translation and restoration; None where there is no such thing.
+        vocabulary: number of tokens that samples and sources are made of; 0 where their values are no tokens.
     """
 
     shape: tuple[int, ...]
     classes: int = 0
     source: tuple[int, ...] | None = None
+    vocabulary: int = 0
 
     @property
     def size(self) -> int:
@@ -32,7 +34,7 @@ class Batch:
     """Samples drawn together; absent parts are None. N is the number of samples.
 
     Attributes:
-        sample: (N, *form.shape), float32; pictures in [-1, 1].
+        sample: (N, *form.shape), float32; pictures in [-1, 1]; tokens int64.
         label: (N,) int64 class indices.
         source: (N, ...) what a sample is made from, in translation and restoration.
         mask: (N, ...) bool, True where the sample is real content rather than padding.

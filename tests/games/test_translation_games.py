@@ -95,6 +95,20 @@ def test_what_is_seen_is_kept_and_only_the_hole_is_judged_by_pixels() -> None:
     torch.testing.assert_close(game.pretraining_loss(step)["reconstruction"], by_hand)
 
 
+def test_the_brightness_of_a_grey_picture_is_kept_and_its_colours_are_the_networks() -> None:
+    form = Form((3, 16, 16), 0, (1, 16, 16))
+    game = Translation(generator=UNET, discriminator=PATCH, composite=True, terms={"reconstruction": 1}).build(form)
+    step = step_of(form)
+    source = step.batch.source
+    assert source is not None
+    made, inner = game.generator(source), game.generator.inner(source)  # type: ignore[operator]
+    red, green, blue = made.unbind(1)
+    torch.testing.assert_close(0.299 * red + 0.587 * green + 0.114 * blue, source[:, 0])
+    torch.testing.assert_close(red - blue, inner[:, 0] - inner[:, 2])
+    by_hand = (made - step.batch.sample).abs().mean()  # everywhere: no pixel is known
+    torch.testing.assert_close(game.pretraining_loss(step)["reconstruction"], by_hand)
+
+
 def test_cycle_losses_by_hand() -> None:
     game = Cycle(generator=RESNET, discriminator=PATCH, cycle=10, identity=0.5, pool=0).build(FORM)
     step = step_of()
@@ -171,7 +185,7 @@ def test_directions() -> None:
         (
             Translation(generator=UNET, composite=True, terms={"reconstruction": 1}),
             FORM,
-            "game.composite: needs sources that are the sample and a mask",
+            "game.composite: needs sources that show a part of the sample",
         ),
     ],
 )

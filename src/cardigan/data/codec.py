@@ -24,13 +24,18 @@ class SavedCodec(Settings):
     """Number of class labels; 0: none."""
     source: tuple[int, ...] | None = None
     """Shape of what a sample is made from; None: of noise."""
+    vocabulary: int = 0
+    """Number of tokens; 0: samples are not made of tokens."""
 
 
 def save_codec(codec: Codec, form: Form, folder: Path) -> None:
     """Write `codec` and `form` to the run's codec folder."""
     folder.mkdir(exist_ok=True)
-    saved = SavedCodec(codec=codec, shape=form.shape, label_count=form.classes, source=form.source)
+    saved = SavedCodec(
+        codec=codec, shape=form.shape, label_count=form.classes, source=form.source, vocabulary=form.vocabulary
+    )
     (folder / FILE).write_text(saved.model_dump_json(indent=1), "utf-8")
+    codec.save(folder)
 
 
 def load_codec(folder: Path) -> tuple[Codec, Form]:
@@ -45,4 +50,4 @@ def load_codec(folder: Path) -> tuple[Codec, Form]:
         raise CardiganError(f"{folder / FILE}: {explain(error, SavedCodec, {})}") from None
     except (OSError, ValueError) as error:
         raise CardiganError(f"{folder / FILE} cannot be read: {error}") from None
-    return saved.codec, Form(saved.shape, saved.label_count, saved.source)
+    return saved.codec.opened(folder), Form(saved.shape, saved.label_count, saved.source, saved.vocabulary)

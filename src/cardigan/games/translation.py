@@ -12,6 +12,7 @@ from cardigan.extractors.base import Maps
 from cardigan.extractors.vgg import Kind, vgg
 from cardigan.games.adversary import Adversary
 from cardigan.games.base import GameSettings, Guide, Step, Turn
+from cardigan.games.composite import KeptPixels, composite
 from cardigan.games.translating import TranslatingGame
 from cardigan.networks import DISCRIMINATORS, TRANSLATORS
 from cardigan.networks.base import DiscriminatorFamily, Judgement, Translator, TranslatorFamily
@@ -56,8 +57,8 @@ class Translation(GameSettings):
     terms: Terms = Terms()
     """What else the generator is held to."""
     composite: bool = False
-    """Whether what the source shows is kept as it is: the generator's pixels count in the hole alone. The source's last
-    channel must be the mask of the hole."""
+    """Whether what the source shows is kept as it is: the pixels outside of a hole, the brightness of a grey
+    picture."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -78,15 +79,11 @@ class Translation(GameSettings):
         """See `GameSettings.build`.
 
         Raises:
-            CardiganError: data without sources, or networks that do not fit them.
+            CardiganError: data without sources, networks or `composite` that do not fit them.
         """
         if form.source is None:
             raise CardiganError(
                 "game.kind: translation needs samples that are made from something; allowed data.kind here: pairs"
-            )
-        if self.composite and form.source != (form.shape[0] + 1, *form.shape[1:]):
-            raise CardiganError(
-                "game.composite: needs sources that are the sample and a mask of the hole (data.degradations with mask)"
             )
         return TranslationGame(self, form, guide)
 
@@ -99,7 +96,7 @@ class TranslationGame(TranslatingGame):
         self.adversary = Adversary(OBJECTIVES[settings.objective], settings.penalties)
         self.generator: Translator = settings.generator.build(form)
         if settings.composite:
-            self.generator = Composite(self.generator)
+            self.generator = composite(self.generator, form)
         self.discriminator = settings.discriminator.build(form, settings.conditional)
         self.players: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
         self.turns = (
@@ -164,7 +161,7 @@ class TranslationGame(TranslatingGame):
     def _terms(self, step: Step, fake: Tensor, names: Sequence[str] = COMPARED) -> dict[str, Tensor]:
         """The terms of these names, weighted; with a hole, distances between pixels count there alone."""
         terms, truth = self.settings.terms, step.batch.sample
-        hole = (_source(step)[:, -1:] > 0).to(fake) if self.settings.composite else None
+        hole = (_source(step)[:, -1:] > 0).to(fake) if isinstance(self.generator, KeptPixels) else None
         wanted: dict[str, Callable[[], Tensor]] = {
             "reconstruction": lambda: reconstruction(fake, truth, terms, hole),
             "perceptual": lambda: perceptual(self._maps(fake), self._maps(truth), terms.perceptual_distance),
@@ -192,20 +189,6 @@ class TranslationGame(TranslatingGame):
             sample, _source(step) if self.settings.conditional else None, features
         )
         return judgement
-
-
-class Composite(Translator):
-    """A translator whose pixels count in the hole alone: where the last channel of the source is 1, not -1."""
-
-    def __init__(self, inner: Translator) -> None:
-        super().__init__()
-        self.inner = inner
-        self.scale, self.multiple, self.margin = inner.scale, inner.multiple, inner.margin
-
-    def forward(self, source: Tensor) -> Tensor:
-        """(N, C + 1, H, W) -> (N, C, H, W)."""
-        hole = (source[:, -1:] + 1) / 2
-        return source[:, :-1] * (1 - hole) + self.inner(source) * hole
 
 
 @cache
