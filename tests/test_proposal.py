@@ -9,6 +9,7 @@ from PIL import Image
 
 from cardigan import CardiganError, load_recipe, train
 from cardigan.cli import main
+from cardigan.data.pictures import Pictures
 from cardigan.proposal import Facts, look, picture_size, propose
 
 RANDOM = np.random.default_rng(0)
@@ -129,3 +130,11 @@ def test_what_is_wrong_is_one_line(arguments: dict[str, Any], expected: str) -> 
 def test_auto_is_no_file_and_no_shipped_recipe() -> None:
     with pytest.raises(CardiganError, match="cardigan train auto --data SOURCE"):
         load_recipe("auto")
+
+
+def test_where_crops_are_taken_no_size_is_proposed(tmp_path: Path) -> None:
+    place = folder(tmp_path / "photos", 12, (40, 50))
+    recipe = propose(str(place), ["data.crop=16"]).recipe
+    assert isinstance(recipe.data, Pictures)
+    assert (recipe.data.size, recipe.data.sides) == (None, (16, 16))
+    assert recipe.data.load().form.shape == (3, 16, 16)

@@ -18,7 +18,7 @@ from torch import Tensor
 import cardigan
 from cardigan import translate
 from cardigan.cli import main
-from cardigan.data.pair_codec import WIDE, PairCodec
+from cardigan.data.pair_codec import WIDE, PairCodec, hatched
 from cardigan.data.sources.decoding import SUFFIXES, decode
 from cardigan.errors import CardiganError
 from cardigan.networks.base import Translator
@@ -384,6 +384,29 @@ def test_a_hole_is_hatched_beside_what_fills_it(opened: Opener) -> None:
     (path,) = opened(masked=True).translate_files(["photo.png"], "out", mask="mask.png", side_by_side=True).written
     left = read(path)[:, :37]
     assert set(np.unique(left[hole])) <= {128, 255} and np.array_equal(left[~hole], read(Path("photo.png"))[~hole])
+
+
+def test_a_transparent_hole_is_hatched_as_in_grids(opened: Opener) -> None:
+    image = noise("RGB")
+    hole = mask("mask.png")
+    erased = image.copy()
+    erased.putalpha(Image.fromarray(np.where(hole, 0, 255).astype(np.uint8)))
+    erased.save("photo.png")
+    (path,) = opened(masked=True).translate_files(["photo.png"], "out", side_by_side=True).written
+    left = torch.from_numpy(read(path)[:, :37].copy()).permute(2, 0, 1)
+    expected = hatched(torch.from_numpy(np.array(image)).permute(2, 0, 1), torch.from_numpy(hole)[None])
+    assert torch.equal(left, expected)
+
+
+def test_a_mask_that_is_no_picture_is_said_once(opened: Opener, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("1.png", "2.png"):
+        noise("RGB").save(name)
+    Path("mask.png").write_bytes(b"no picture")
+    opened(masked=True)
+    assert command("1.png", "2.png", "--mask", "mask.png") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --mask: mask.png: no mask picture: ") and error.count("\n") == 1
+    assert not Path("run").exists()
 
 
 def test_backward(opened: Opener) -> None:

@@ -90,15 +90,23 @@ def inspect(
     everything: Annotated[bool, typer.Option("--all", help="Name every picture that something is wrong with.")] = False,
     timed: Annotated[bool, typer.Option("--time/--no-time", help="Play a few rounds to tell the time.")] = True,
 ) -> None:
-    """Check pictures before training: what there is, what is broken, what stands there twice; propose a recipe."""
+    """Check pictures or text before training: what there is, what is broken, what repeats; propose a recipe."""
     from rich.console import Console
 
-    from cardigan.check import check
+    from cardigan.inspection.text import is_text
     from cardigan.training.progress import Reading
 
     with Reading(Console(stderr=True)) as reading:
-        found = check(source, overrides or (), out=out, most=most, timed=timed, watch=reading.watch)
-    for line in found.lines(everything):
+        if is_text(source):
+            from cardigan.check_text import check_text
+
+            lines = check_text(source, overrides or (), out=out, watch=reading.watch).lines()
+        else:
+            from cardigan.check import check
+
+            found = check(source, overrides or (), out=out, most=most, timed=timed, watch=reading.watch)
+            lines = found.lines(everything)
+    for line in lines:
         typer.echo(line)
 
 
@@ -190,7 +198,7 @@ def evaluate(
     from cardigan.training.progress import Reading
 
     with _trusting(trust), Reading(Console(stderr=True)) as reading:
-        found, folder = judge(
+        found, page = judge(
             subject,
             against=against,
             overrides=overrides or (),
@@ -207,7 +215,7 @@ def evaluate(
             out=out,
             watch=reading.watch,
         )
-    for line in terminal.lines(found, folder):
+    for line in terminal.lines(found, page):
         typer.echo(line)
 
 

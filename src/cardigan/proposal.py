@@ -163,8 +163,11 @@ def _choices(facts: Facts, asked: Pictures, device: str) -> list[Choice]:
     if asked.sides is not None:
         height, width = asked.sides
     pixels = height * width
+    side: Any = [height, width] if height != width else height
+    if asked.crop is not None:
+        side, reason = None, "pictures keep their size where crops are taken"
     return [
-        ("data.size", [height, width] if height != width else height, reason),
+        ("data.size", side, reason),
         _channels(facts),
         _flip(facts),
         *_augmentation(facts),

@@ -4,7 +4,7 @@ Along each side a picture is cut into spans of one length that overlap; what is 
 where they do. Around a tile the network is also given what its pixels depend on (`Translator.margin`), from a place
 that `Translator.multiple` divides, so that its strides fall on the same pixels as on the whole picture. Where what is
 made of a pixel depends on no more than the margin, tiles agree in their overlap and all is as if made in one go; where
-it depends on the whole picture (normalisation over it), the blending hides that they do not.
+it depends on more (the whole picture under normalisation over it), the blending hides that they do not.
 """
 
 from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cardigan.data.base import Watch, silent
-from cardigan.data.degradations.mask import read_mask
+from cardigan.data.degradations.mask import painted
 from cardigan.data.pair_codec import WIDE, Direction, PairCodec, hatched
 from cardigan.data.saving import ending_for, write
 from cardigan.data.sources.decoding import LARGEST_PIXELS, Look, decode, look_at, plain
@@ -155,36 +155,35 @@ class Translation:
 
         Args:
             out: the folder. None: `translated` in the run's folder.
-            mask: a picture of the hole, for all inputs; see `cardigan.data.degradations.mask.read_mask`.
+            mask: a picture of the hole, for all inputs; see `cardigan.data.degradations.mask.painted`.
             side_by_side: input and output in one picture.
 
         Raises:
-            CardiganError: a folder that cannot be written, a mask that is not there or not used.
+            CardiganError: a folder that cannot be written, a mask that is not there, no picture, or not used.
         """
         folder = self.run.folder / FOLDER if out is None else Path(out).expanduser()
         check_folder(folder)
-        painted = None if mask is None else self._mask(Path(mask).expanduser())
+        hole = None if mask is None else self._mask(Path(mask).expanduser())
         inputs, failures = find(named, folder)
         places, written = Places(folder, [each.path for each in inputs]), list[Path]()
         for number, each in enumerate(inputs):
             watch("translating", number, len(inputs))
             tiles: Watch = watch if len(inputs) == 1 else silent
             try:
-                written.append(self._file(each, places, painted, side_by_side, tiles))
+                written.append(self._file(each, places, hole, side_by_side, tiles))
             except Exception as error:  # whatever is wrong with one, the others are not to suffer for it
                 failures.append(Failure(shown(each.path), _reason(error, each.path)))
         if inputs:
             watch("translating", len(inputs), len(inputs))
         return Translated(folder, tuple(written), tuple(failures))
 
-    def _file(self, found: Input, places: Places, mask: Path | None, side_by_side: bool, watch: Watch) -> Path:
+    def _file(self, found: Input, places: Places, mask: Tensor | None, side_by_side: bool, watch: Watch) -> Path:
         data, name = found.path.read_bytes(), shown(found.path)
         image, header = decode(data, name)
         _check_kind(header)
-        hole = None if mask is None else read_mask(mask, (image.height, image.width))
-        made = self._made(image, hole, lambda done, total: watch("translating", done, total))
+        made = self._made(image, mask, lambda done, total: watch("translating", done, total))
         if side_by_side:
-            made = beside(image, made, hole)
+            made = beside(image, made, self.codec.hole(image, mask))
         path = places.claim(found.place, ending_for(found.place.suffix, made))
         write(made, path, notes(data, name))
         return path
@@ -203,12 +202,15 @@ class Translation:
         pixels = translate_rows(self.translator, rows, (image.height, image.width), self.tile, done=done)
         return self.codec.finish(image, pixels.numpy(), self.direction)
 
-    def _mask(self, path: Path) -> Path:
+    def _mask(self, path: Path) -> Tensor:
         if not self.codec.masked:
             raise CardiganError(f"--mask: {self.run.name} fills no holes; allowed: no mask")
         if not path.is_file():
             raise CardiganError(f"--mask: there is no file {shown(path)}")
-        return path
+        try:
+            return painted(path)
+        except CardiganError as error:
+            raise CardiganError(f"--mask: {error}") from None
 
 
 def load_translator(

@@ -511,6 +511,19 @@ def test_settings_survive_a_round_trip() -> None:
         ([{"kind": "blur", "profiles": {}}], "degradations.0.profiles: no kind of kernel has a weight; allowed: iso"),
         ([{"kind": "mask", "holes": "file"}], "degradations.0: holes=file needs file, a mask picture"),
         ([{"kind": "mask", "file": "hole.png"}], "degradations.0: holes=mixed does not read file; allowed: holes=f"),
+        (
+            [{"kind": "noise", "photons": 9}],
+            "degradations.0: distribution=gaussian does not read photons; allowed: distri",
+        ),
+        (
+            [{"kind": "noise", "distribution": "salt", "deviation": 9}],
+            "degradations.0: distribution=salt does not read deviation; allowed: distribution=gaussian",
+        ),
+        ([{"kind": "edges", "slope": 9}], "degradations.0: method=xdog does not read slope; allowed: method=sobel"),
+        (
+            [{"kind": "mask", "holes": "file", "file": "hole.png", "share": 0.2}],
+            "degradations.0: holes=file does not read share; allowed: holes=rectangle or strokes or mixed",
+        ),
         ([{"kind": "mask", "holes": "round"}], "degradations.0.holes: 'round' is not one of them; "),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cardigan.data import store
 from cardigan.data.domains import Domains
 from cardigan.data.recolouring import palette, reinhard
 from cardigan.errors import CardiganError
@@ -70,6 +71,28 @@ def test_two_sources_are_two_domains(folders: Path) -> None:
     assert mixed.swapped().swapped() == mixed
     assert mixed.samples().load().codec.classes == ("dark", "bright")
     assert mixed.swapped().samples().load().codec.classes == ("bright", "dark")
+
+
+def test_what_either_domain_settled_is_settled(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resumed run must read both as it did at first: from the cache or, where one has to be streamed, as streams."""
+    data = Domains(source=str(folders), inputs="dark", outputs="bright", size=8)
+    assert data.load().settled == {}
+    monkeypatch.setattr("cardigan.data.storage.FEW", 40)  # 30 bright pictures are fewer, 50 dark ones are not
+    for each in (data, data.swapped()):
+        assert each.load().settled == {"storage": "cache"}
+    monkeypatch.setattr("cardigan.data.storage.machine_memory", lambda: 4 * 7000)
+    monkeypatch.setattr("cardigan.data.store.room", lambda: 0)
+    store.clear()
+    for each in (data, data.swapped()):
+        first = each.load()
+        assert first.settled["storage"] == "stream"
+        again = each.model_copy(update=dict(first.settled)).load()
+        assert again.fingerprint == first.fingerprint
+        batches = first.draw(3, 9), again.draw(3, 9)
+        assert torch.equal(batches[0].sample, batches[1].sample)
+        assert torch.equal(batches[0].source, batches[1].source)  # type: ignore[arg-type]
+        first.close()
+        again.close()
 
 
 def test_domains_of_other_sizes(folders: Path, tmp_path: Path) -> None:

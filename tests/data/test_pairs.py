@@ -1,7 +1,9 @@
 """Pairs: by name, side by side, spoiled on the fly; what cannot be a pair is refused in one line."""
 
+import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from cardigan.sample import Form
 
 SIZE = (12, 10)
 GREY = [{"kind": "grey"}]
+HOLE = {"kind": "mask", "holes": "file", "file": "hole.png"}
 
 
 def picture(seed: int, size: tuple[int, int] = SIZE) -> Image.Image:
@@ -144,22 +147,36 @@ def test_crops_of_whole_pictures(tmp_path: Path) -> None:
     assert (windows == crop).all(axis=(2, 3, 4)).any()
 
 
-def test_crops_from_the_cache_are_those_from_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_cache(dataset: Any) -> bool:
+    return isinstance(dataset.clean.shelf.pixels, np.memmap)
+
+
+@pytest.mark.parametrize(
+    ("limit", "most"), [("FEW", 11), ("SMALL", 3 * sum((30 + each) * 40 for each in range(12)) - 1)]
+)
+def test_crops_from_the_cache_are_those_from_memory(
+    limit: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures too many, or too large by one byte, to be held in memory; `data.storage` has the last word."""
     for number in range(12):
         picture(number, (30 + number, 40)).save(tmp_path / f"{number}.png")
     data = Pairs(source=str(tmp_path), crop=24, channels=3, degradations=GREY)
-    before = data.load().draw(0, 30).sample
-    monkeypatch.setattr("cardigan.data.shelf.FEW", 3)
-    cached = data.load()
-    assert isinstance(cached.clean.shelf.pixels, np.memmap)  # type: ignore[attr-defined]
-    assert torch.equal(before, cached.draw(0, 30).sample)
-    assert cached.fingerprint == data.load().fingerprint
+    monkeypatch.setattr(f"cardigan.data.storage.{limit}", most + 1)
+    before = data.load()
+    monkeypatch.setattr(f"cardigan.data.storage.{limit}", most)
+    cached, held = data.load(), data.model_copy(update={"storage": "memory"}).load()
+    assert (in_cache(before), in_cache(cached), in_cache(held)) == (False, True, False)
+    assert any("kept in the cache" in remark for remark in cached.remarks)
+    assert torch.equal(before.draw(0, 30).sample, cached.draw(0, 30).sample)
+    assert before.fingerprint == cached.fingerprint == held.fingerprint
+    monkeypatch.undo()
+    assert in_cache(data.model_copy(update={"storage": "cache"}).load())
 
 
 def test_other_pictures_can_be_taken(tmp_path: Path) -> None:
     for number in range(3):
         picture(number, (17, 23)).save(tmp_path / f"{number}.png")
-    data = Pairs(source="digits", size=8, channels=3, degradations=[{"kind": "downscale", "factor": 2}], crop=8)
+    data = Pairs(source="digits", channels=3, degradations=[{"kind": "downscale", "factor": 2}], crop=8)
     found = list(data.elsewhere(str(tmp_path), Form((3, 8, 8))).load().wholes())
     assert [tuple(each.sample.shape) for each in found] == [(1, 3, 16, 22)] * 3
     assert [tuple(each.source.shape) for each in found] == [(1, 3, 8, 11)] * 3  # type: ignore[union-attr]
@@ -197,6 +214,22 @@ def test_a_crop_larger_than_every_picture(tmp_path: Path) -> None:
         ({}, "needs exactly one of inputs, side_by_side, degradations; found none"),
         ({"inputs": "a", "degradations": GREY}, "found inputs and degradations"),
         ({"inputs": "a", "crop": 8}, "crop goes with degradations alone"),
+        (
+            {"degradations": GREY, "crop": 8, "size": 16},
+            "size has no effect beside crop, .*allowed: crop=null, or size=nu",
+        ),
+        ({"degradations": GREY, "crop": 8, "fit": "pad"}, "fit has no effect beside crop"),
+        ({"degradations": GREY, "crop": 8, "storage": "stream"}, "storage=stream: .*allowed: auto, memory, cache"),
+        (
+            {"inputs": "a", "storage": "stream"},
+            "storage=stream: inputs is never streamed; allowed: auto, memory, cache",
+        ),
+        (
+            {"degradations": GREY, "input_channels": 1},
+            "input_channels has no effect beside degradations; allowed: with in",
+        ),
+        ({"side_by_side": "left", "input_channels": 3}, "input_channels has no effect beside side_by_side"),
+        ({"degradations": [HOLE], "crop": 8}, "crop does not go with the mask, .*allowed: size instead"),
         ({"degradations": [{"kind": "mask"}, *GREY]}, "mask must come last"),
         ({"degradations": [{"kind": "haze"}]}, "unknown kind 'haze'"),
     ],
@@ -204,6 +237,37 @@ def test_a_crop_larger_than_every_picture(tmp_path: Path) -> None:
 def test_settings_that_do_not_go_together(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Pairs(source="digits", **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("field", "value"), [("size", 16), ("fit", "pad"), ("storage", "stream")])
+def test_what_crops_take_no_notice_of(field: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=f"{field}.* crop.*allowed: "):
+        Pictures(source="digits", crop=8, **{field: value})  # type: ignore[arg-type]
+
+
+def test_pairs_of_which_one_cannot_be_read_are_named(folders: Path, tmp_path: Path) -> None:
+    for path in (folders / "positive" / "3.png", folders / "negative" / "3.bmp"):
+        path.write_bytes(path.read_bytes()[:60])
+    data = Pairs(source=str(folders), outputs="positive", inputs="negative", validation=0.2)
+    (remark,) = data.load().remarks
+    assert remark.startswith("1 of 40 pairs are left out, since one of the two cannot be read: ")
+    assert "positive/3.png: " in remark and "negative/3.bmp: " in remark
+    for number in range(30):
+        Image.fromarray(np.zeros((8, 16, 3), np.uint8) + number).save(tmp_path / f"{number}.png")
+    (tmp_path / "3.png").write_bytes(b"no picture")
+    halves = Pairs(source=str(tmp_path), side_by_side="left", outputs=None, test=0, validation=0)
+    shutil.rmtree(folders)
+    (remark,) = halves.load().remarks
+    assert remark.startswith("1 of 30 pictures cannot be read and are left out: ") and "3.png" in remark
+
+
+def test_copying_colours_to_grey_is_what_pillow_converts(folders: Path) -> None:
+    data = Pairs(source=str(folders), outputs="positive", inputs="negative", channels=1, input_channels=3)
+    batch = data.load().take(torch.arange(5))
+    copied = data.load().baselines["copying the input"](batch.source)  # type: ignore[arg-type]
+    for given, made in zip(to_bytes(batch.source), to_bytes(copied), strict=True):  # type: ignore[arg-type]
+        image = Image.fromarray(given.permute(1, 2, 0).to(torch.uint8).numpy()).convert("L")
+        assert np.array_equal(np.asarray(image), made[0].numpy())
 
 
 def test_an_unknown_folder(folders: Path) -> None:

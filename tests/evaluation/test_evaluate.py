@@ -51,9 +51,9 @@ def by_key(scores: tuple[Score, ...]) -> dict[str, Score]:
 
 
 def test_a_run_is_judged_with_everything_that_determines_it(run: Run) -> None:
-    found, folder = evaluate(str(run.folder), metrics=QUICK, samples=300)
+    found, page = evaluate(str(run.folder), metrics=QUICK, samples=300)
     scores = by_key(found.scores)
-    assert folder == run.folder
+    assert page == run.folder / "report.html"
     assert {"fd", "kd", "precision", "recall", "density", "coverage", "class-kl", "swd", "memorisation"} <= set(scores)
     fd = scores["fd"]
     assert fd.name == "local-FD"  # never FID

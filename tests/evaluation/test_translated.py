@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from cardigan import CardiganError, Run, load_recipe, train
 from cardigan.data.base import Dataset
 from cardigan.data.pair_codec import PairCodec
 from cardigan.data.pairs import Pairs
+from cardigan.evaluation import likeness
 from cardigan.evaluation.compare import compare
 from cardigan.evaluation.evaluate import evaluate
 from cardigan.evaluation.likeness import Likeness, judge
@@ -60,8 +62,8 @@ def test_scores_stand_beside_those_of_baselines(enlarging: Run, judged: Evaluati
     assert scores(judged, "nearest")["edge-energy"] > scores(judged, "bicubic")["edge-energy"]
     count = len(enlarging.recipe.data.load("test"))
     assert {score.protocol.generated_count for score in judged.scores} == {count}
-    text = "\n".join(lines(judged, enlarging.folder))
-    assert "beside" in text and "lanczos" in text
+    text = "\n".join(lines(judged, enlarging.folder / "report.html"))
+    assert "beside" in text and "lanczos" in text and text.endswith(f"report: {enlarging.folder / 'report.html'}")
     saved = json.loads((enlarging.folder / "evaluation.json").read_text())
     assert [each["name"] for each in saved["rivals"]] == ["bicubic", "lanczos", "nearest"]
     page = (enlarging.folder / "report.html").read_text()
@@ -98,6 +100,13 @@ def test_other_pictures(enlarging: Run, tmp_path: Path) -> None:
     assert {score.protocol.generated_count for score in found.scores} == {3}
     assert {score.protocol.reference for score in found.scores} == {str(tmp_path / "others")}
     assert scores(found, "bicubic")["psnr"] < 20  # noise cannot be enlarged
+    before = (enlarging.folder / "evaluation.json").read_bytes()
+    beside, page = evaluate(str(enlarging.folder), metrics=["pairs"], on=str(tmp_path / "others"))
+    assert page == enlarging.folder / "report-others.html" and page.is_file()
+    assert (enlarging.folder / "evaluation.json").read_bytes() == before
+    kept = enlarging.folder / "evaluation-others.json"
+    ranked, _ = compare([str(kept), str(tmp_path)], out=tmp_path / "compared")
+    assert scores(beside) == scores(found) and len(ranked.tables) == len(beside.scores)
     with pytest.raises(CardiganError, match="PSNR was measured differently: reference_hash"):
         evaluate(str(enlarging.folder), metrics=["pairs"], out=tmp_path / "own")
         compare([str(tmp_path), str(tmp_path / "own")], out=tmp_path / "compared")
@@ -108,9 +117,13 @@ def test_both_directions_between_domains(tmp_path: Path) -> None:
     run = trained("summer-to-winter", tmp_path, data)
     metrics = ["fd", "pairs", "verdict"]
     forward, _ = evaluate(str(run.folder), metrics=metrics, baselines=True)
-    backward, _ = evaluate(
-        str(run.folder), metrics=metrics, baselines=True, direction="backward", out=tmp_path / "back"
+    backward, page = evaluate(
+        str(run.folder), metrics=[*metrics, "is", "classes"], baselines=True, direction="backward"
     )
+    assert page == run.folder / "report-backward.html" and (run.folder / "evaluation-backward.json").is_file()
+    saved = json.loads((run.folder / "evaluation.json").read_text())
+    assert [each["value"] for each in saved["scores"]] == [each.value for each in forward.scores]
+    assert not backward.classes and sum("knows no classes" in remark for remark in backward.remarks) == 2
     for found, name in ((forward, "7"), (backward, "3")):
         assert set(scores(found)) == {"fd", "content", "colourfulness", "verdict"}
         assert scores(found, "identity")["content"] == pytest.approx(1.0)
@@ -135,11 +148,57 @@ def test_what_cannot_be_asked(enlarging: Run, tmp_path: Path) -> None:
         evaluate(str(noise.folder), baselines=True)
 
 
+class Learned:
+    """In the place of LPIPS, whose weights are not here."""
+
+    name, digest, resizing, facts = "lpips-alex", "12ab-34cd", "none", MappingProxyType({})
+
+    def __call__(self, made: Tensor, truth: Tensor) -> Tensor:
+        return (made - truth).abs().flatten(1).mean(1)
+
+
+def test_lpips_names_its_own_weights(
+    enlarging: Run, judged: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(likeness, "_lpips", Learned)
+    monkeypatch.setitem(likeness.LEAST, "lpips", 1)
+    found, page = evaluate(str(enlarging.folder), metrics=["lpips", "perceptual"], baselines=True, out=tmp_path)
+    for each in (found, found.rivals[0]):
+        learned, own = each.scores
+        assert (learned.name, learned.protocol.extractor, learned.protocol.extractor_hash) == (
+            "LPIPS",
+            "lpips-alex",
+            "12ab-34cd",
+        )
+        assert (own.name, own.protocol.extractor) == ("local-perceptual", "local")
+        assert own.protocol.extractor_hash == judged.scores[0].protocol.extractor_hash
+    (told,) = (line for line in lines(found, page) if line.startswith("against the test split"))
+    assert "extractor lpips-alex 12ab-34cd and local " in told
+
+
+def test_large_pictures_are_looked_at_by_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more pixels at once than one tile has, and every pixel counts as much as any other."""
+    monkeypatch.setattr(likeness, "LARGEST_TILE", 16)
+    random = torch.Generator().manual_seed(0)
+    seen = list[torch.Size]()
+
+    def distance(made: Tensor, truth: Tensor) -> Tensor:
+        seen.append(made.shape)
+        return (made - truth).square().flatten(1).mean(1)
+
+    for size, tiles in (((35, 17), 6), ((16, 16), 1), ((5, 3), 1)):
+        seen.clear()
+        made, truth = torch.rand(2, 3, 2, *size, generator=random)
+        expected = (made - truth).double().square().flatten(1).mean(1)
+        torch.testing.assert_close(likeness.by_tiles(distance, made, truth), expected, atol=1e-6, rtol=1e-6)
+        assert sum(shape[0] for shape in seen) == 3 * tiles
+        assert all(shape[0] * shape[2] * shape[3] <= 16 * 16 and max(shape[2:]) <= 16 for shape in seen)
+
+
 class Blind:
     """An extractor without activations."""
 
-    def maps(self, samples: Tensor) -> tuple[Tensor, ...]:
-        return ()
+    has_maps = False
 
 
 def compared(data: Dataset, translate: Any) -> Likeness:

@@ -42,9 +42,24 @@ class Codec(Settings, ABC):
     def decode(self, samples: Tensor) -> list[Any]:
         """(N, *form.shape) samples as a generator makes them -> N objects people use (PIL pictures, arrays, text)."""
 
+    def save(self, folder: Path) -> None:  # noqa: B027 - most are all fields
+        """Write what does not fit into fields (a tokenizer) as plain files beside codec.json."""
+
+    def opened(self, folder: Path) -> "Codec":
+        """This codec with what `save` wrote to `folder`.
+
+        Raises:
+            CardiganError: a file is missing or damaged.
+        """
+        return self
+
     def usage(self, run: str) -> str:
         """The command that makes samples of this kind with the run at the path `run`."""
         return f"cardigan generate {run} -n 64 --out samples{self.extension}"
+
+    def holes(self, sources: Tensor) -> Tensor | None:
+        """Where something is to be filled in: sources (N, C, h, w) -> (N, 1, h, w) bool; None: nowhere, ever."""
+        return None
 
     def rounded(self, samples: Tensor) -> Tensor:
         """Samples as their files will hold them: what is judged is what people get."""
@@ -77,6 +92,8 @@ class Dataset(ABC):
     """What the user should know about how the data was read, a line each."""
     paired: bool = True
     """Whether each sample is what should be made of its source, where there is one."""
+    domains: tuple[str, ...] = ()
+    """Names of the domains of sources and of samples, where the two are unpaired; else empty."""
     settled: Mapping[str, Any] = MappingProxyType({})
     """Fields of the data's settings that loading decided by what this machine has; a resumed run must decide alike."""
 
@@ -125,7 +142,7 @@ class Moved(Dataset):
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self.dataset, self.device = dataset, device
         self.form, self.fingerprint, self.settled = dataset.form, dataset.fingerprint, dataset.settled
-        self.paired = dataset.paired
+        self.paired, self.domains = dataset.paired, dataset.domains
 
     @property
     def codec(self) -> Codec:  # type: ignore[override]

@@ -75,7 +75,7 @@ class Domains(Data):
         return {"source": source, "inputs": anchored_folder(self.inputs)}
 
     def load(self, split: Split = "train", seed: int = 0, watch: Watch = silent) -> Dataset:
-        """Read one split of both domains.
+        """Read one split of both domains; where one of them has to be streamed, both are.
 
         Raises:
             CardiganError: in one line, what is wrong with a source and where.
@@ -83,13 +83,17 @@ class Domains(Data):
         outputs, inputs = self.sides()
         mine = outputs.load(split, seed, watch)
         theirs = inputs.load(split, derive_seed("inputs", seed), watch)
+        if _is_streamed(mine) != _is_streamed(theirs):  # a run keeps one word for both, and must draw the same again
+            mine.close()
+            theirs.close()
+            return self.model_copy(update={"storage": "stream"}).load(split, seed, watch)
         if mine.form.shape != theirs.form.shape:
             sizes = ["x".join(map(str, each.form.shape)) for each in (theirs, mine)]
             raise CardiganError(
                 f"data: the two domains have pictures of {sizes[0]} and of {sizes[1]} (channels x height x width); "
                 "give one size for both, such as data.size=64"
             )
-        return Unpaired(mine, theirs, self._codec(mine), self._baselines())
+        return Unpaired(mine, theirs, self._codec(mine), self.names, self._baselines())
 
     def sides(self) -> tuple[Pictures, Pictures]:
         """How outputs and inputs are read, `backward` heeded.
@@ -165,6 +169,10 @@ class BothDomains(Domains):
         sets = [each.load(split, 0, watch) for each in (inputs, outputs)]
         codec = self._codec(sets[1]).model_copy(update={"classes": self.names})
         return Together(sets[0], sets[1], codec, seed)
+
+
+def _is_streamed(dataset: Dataset) -> bool:
+    return dataset.settled.get("storage") == "stream"
 
 
 def _identity(pictures: Tensor) -> Tensor:

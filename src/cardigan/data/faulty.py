@@ -24,6 +24,13 @@ def skipped(failures: Sequence[UnreadableError], read: int) -> tuple[str, ...]:
     return (f"{len(failures):,} of {read:,} pictures cannot be read and are left out: {_some(failures)}",)
 
 
+def torn(failures: Sequence[UnreadableError], missing: int, pairs: int) -> tuple[str, ...]:
+    """The remark that `missing` of some pairs are left out, by the pictures that cannot be read; none without."""
+    if not failures:
+        return ()
+    return (f"{missing:,} of {pairs:,} pairs are left out, since one of the two cannot be read: {_some(failures)}",)
+
+
 def _some(failures: Sequence[UnreadableError]) -> str:
     named = "; ".join(f"{each.name}: {each.reason}" for each in failures[:3])
     return named + (f"; and {len(failures) - 3:,} more" if len(failures) > 3 else "")

@@ -71,6 +71,10 @@ class PairCodec(PictureCodec):
             )
         return torch.from_numpy(np.asarray(image)[None, ..., -1] < 255)
 
+    def holes(self, sources: Tensor) -> Tensor | None:
+        """See `Codec.holes`."""
+        return sources[:, -1:] > 0 if self.masked else None
+
     def prepare(self, image: "Image", mask: Tensor | None = None, direction: Direction = "forward") -> Tensor:
         """A user's picture as a network takes it: (C, h, w) in [-1, 1], the mask behind it where the run has one.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from cardigan.data.base import WHOLES, Codec, Dataset
 from cardigan.data.degradations.base import Restorer
 from cardigan.data.degradations.chain import Chain, factor, restorers, spoil, spoiled_shape
+from cardigan.data.degradations.grey import greyed
 from cardigan.randomness import derive_seed
 from cardigan.sample import Batch
 
@@ -75,7 +76,7 @@ class Beside(Dataset):
         self.outputs, self.inputs, self.codec = outputs, inputs, codec
         self.form = replace(outputs.form, source=inputs.form.shape, classes=0)
         self.fingerprint = f"{outputs.fingerprint}-{inputs.fingerprint}"
-        self.settled = outputs.settled
+        self.settled = {**inputs.settled, **outputs.settled}
 
     @property
     def remarks(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -118,10 +119,15 @@ class Unpaired(Beside):
     paired = False
 
     def __init__(
-        self, outputs: Dataset, inputs: Dataset, codec: Codec, baselines: Mapping[str, Restorer] = MappingProxyType({})
+        self,
+        outputs: Dataset,
+        inputs: Dataset,
+        codec: Codec,
+        domains: tuple[str, ...] = (),
+        baselines: Mapping[str, Restorer] = MappingProxyType({}),
     ) -> None:
         super().__init__(outputs, inputs, codec)
-        self._baselines = baselines
+        self.domains, self._baselines = domains, baselines
 
     def wholes(self) -> Iterator[Batch]:
         """See `Dataset.wholes`: every source once, beside samples in turn."""
@@ -176,12 +182,12 @@ class Together(Dataset):
 
 
 def matched(channels: int) -> Restorer:
-    """Sources as samples of so many channels: grey repeated, colours as grey, alpha dropped or opaque."""
+    """Sources as samples of so many channels: grey repeated, colours as their luma, alpha dropped or opaque."""
 
     def restore(source: Tensor) -> Tensor:
         colours = source[:, :3] if source.shape[1] > 2 else source[:, :1]
         if channels == 1:
-            return colours.mean(1, keepdim=True)
+            return greyed(colours) if colours.shape[1] == 3 else colours
         alpha = source[:, 3:4] if source.shape[1] == 4 else torch.ones_like(source[:, :1])
         return torch.cat([colours.expand(-1, 3, -1, -1), *([alpha] if channels == 4 else [])], dim=1)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
@@ -15,19 +16,19 @@ from cardigan.data.base import Data, Dataset, Watch, silent
 from cardigan.data.decoded import Decoded
 from cardigan.data.degradations.chain import Chain, factor, spoiled_shape
 from cardigan.data.degradations.mask import Mask
-from cardigan.data.faulty import MOST_BAD, too_many
+from cardigan.data.faulty import MOST_BAD, skipped, too_many, torn
 from cardigan.data.memory import InMemory
 from cardigan.data.pair_codec import PairCodec
 from cardigan.data.pairing import Joined, Spoiled
-from cardigan.data.pictures import Colour, Pictures, Size, sides_of
+from cardigan.data.pictures import Colour, Pictures, Size, check_crop, sides_of
 from cardigan.data.sources import Source, absolute
-from cardigan.data.sources.decoding import look
 from cardigan.data.sources.elsewhere import anchored_folder, check_folder
 from cardigan.data.sources.fitting import Fit, Wanted, brought
+from cardigan.data.sources.pixels import size_of
 from cardigan.data.sources.selection import only
-from cardigan.data.sources.source import Encoded, Part, Split, UnreadableError, shown
+from cardigan.data.sources.source import Encoded, Part, Split, shown
 from cardigan.data.sources.trees.layout import top
-from cardigan.data.storage import FEW, Storage, native, read
+from cardigan.data.storage import FEW, Storage, native, read, unstreamed
 from cardigan.errors import CardiganError
 from cardigan.sample import Form
 
@@ -60,7 +61,7 @@ class Pairs(Data):
     channels: Literal[1, 3, 4] | None = None
     """Of the pictures to be made; 1: grey, 3: RGB, 4: RGB and alpha. None: grey if all are stored as grey, else RGB."""
     input_channels: Literal[1, 3, 4] | None = None
-    """Of the inputs in a folder of their own. None: as many as of the pictures to be made."""
+    """Of `inputs`. None: as many as of the pictures to be made."""
     fit: Fit = "crop"
     """How a picture of another aspect ratio is brought to `size`: its centre, all of it padded, or stretched."""
     background: Colour = "white"
@@ -72,7 +73,7 @@ class Pairs(Data):
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Share of the training pairs set aside as validation, where the source has none of its own."""
     storage: Storage = "auto"
-    """Where pictures are kept; see the kind `pictures`. Pairs of two folders are never streamed."""
+    """Where pictures are kept; see the kind `pictures`. Pairs of two folders or halves are never streamed."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -81,8 +82,20 @@ class Pairs(Data):
         if len(ways) != 1:
             found = " and ".join(ways) or "none"
             raise ValueError(f"needs exactly one of inputs, side_by_side, degradations; found {found}")
-        if self.crop is not None and not self.degradations:
+        if self.degradations:
+            check_crop(self.crop, self.size, self.fit, self.storage)
+        elif self.crop is not None:
             raise ValueError("crop goes with degradations alone; give size instead")
+        elif self.storage == "stream":
+            raise ValueError(f"storage=stream: {ways[0]} is never streamed; allowed: auto, memory, cache")
+        if self.input_channels is not None and self.inputs is None:
+            raise ValueError(f"input_channels has no effect beside {ways[0]}; allowed: with inputs alone")
+        fixed = [step.kind for step in self.degradations if step.one_size]
+        if self.crop is not None and fixed:
+            raise ValueError(
+                f"crop does not go with the {fixed[0]}, which can be done to pictures of one size alone, so that whole "
+                "ones could not be judged; allowed: size instead"
+            )
         return self
 
     def still(self) -> "Pairs":
@@ -161,13 +174,14 @@ class Pairs(Data):
         wanted = outputs.wanted(mine)
         beside = Wanted(self.input_channels or wanted.channels, wanted.size, wanted.fit, wanted.background)
         found = [
-            read(source, own, part, each, _kept(self.storage, part), watch)
+            read(source, own, part, each, _kept(self.storage, part, each), watch)
             for source, part, each in zip((mine, theirs), parts, (wanted, beside), strict=True)
         ]
         for each, part in zip(found, parts, strict=True):
             if len(each.failures) > MOST_BAD * len(part):
                 raise too_many(each.failures, len(part))
         both = found[0].indices[np.isin(partners[found[0].indices], found[1].indices)]  # outputs whose partner is read
+        whole = len(both)
         cut = split not in mine.parts or split == "train"
         if cut:
             both = both[outputs.members(mine, split, found[0].digests[_rows(found[0], both)])]
@@ -176,8 +190,8 @@ class Pairs(Data):
             self._dataset(each.pixels, rows, one, codec, each.digests[_rows(each, rows)], seed)
             for each, one, rows in zip(found, (wanted, beside), (both, partners[both]), strict=True)
         ]
-        unreadable = len({*found[0].failures, *found[1].failures})
-        sets[0].remarks = (*mine.remarks, *_left_out(unreadable))
+        faults = [failure for each in found for failure in each.failures]
+        sets[0].remarks = (*mine.remarks, *torn(faults, len(parts[0]) - whole, len(parts[0])))
         return Joined(sets[0], sets[1], codec)
 
     def _inputs(self) -> Pictures:
@@ -203,7 +217,7 @@ class Pairs(Data):
         own: Split = split if split in source.parts else "train"
         part = source.parts[own]()
         wanted = Wanted(self.channels or channels, wide, None, self.background)
-        found = read(source, own, part, wanted, _kept(self.storage, part), watch)
+        found = read(source, own, part, wanted, _kept(self.storage, part, wanted), watch)
         if len(found.failures) > MOST_BAD * len(part):
             raise too_many(found.failures, len(part))
         cut = split not in source.parts or split == "train"
@@ -218,7 +232,7 @@ class Pairs(Data):
             self._dataset(each, rows, half, codec, digests, seed, f"{self.side_by_side} {what}: ")
             for each, what in ((outputs, "outputs"), (inputs, "inputs"))
         ]
-        sets[0].remarks = (*source.remarks, *_left_out(len(part) - len(found.indices)))
+        sets[0].remarks = (*source.remarks, *skipped(found.failures, len(part)))
         return Joined(sets[0], sets[1], codec)
 
     def _dataset(
@@ -266,17 +280,12 @@ def _fitted(pixels: NDArray[np.uint8], wanted: Wanted) -> NDArray[np.uint8]:
     return np.stack([brought(Image.fromarray(each), wanted, "half") for each in upright])
 
 
-def _kept(storage: Storage, part: Part) -> Literal["memory", "cache"]:
-    few = len(part) <= FEW if isinstance(part, Encoded) else True
-    return "memory" if storage == "memory" or (storage == "auto" and few) else "cache"
+def _kept(storage: Storage, part: Part, wanted: Wanted) -> Literal["memory", "cache"]:
+    return unstreamed(storage, part, lambda: len(part) * prod(wanted.shape))
 
 
 def _rows(found: Decoded, indices: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.searchsorted(found.indices, indices)
-
-
-def _left_out(count: int) -> tuple[str, ...]:
-    return (f"{count:,} pairs are left out, since one of the two cannot be read",) if count else ()
 
 
 def _named(pictures: Pictures) -> str:
@@ -341,15 +350,8 @@ def _unequal(stems: Sequence[list[str]], names: tuple[str, str]) -> str:
     return f"data.inputs: names stand twice in {names[0]} or {names[1]}; pairs are told by their names"
 
 
-def _size(part: Encoded, index: int) -> tuple[int, int] | None:
-    try:
-        return look(part.read(index), part.names[index]).size
-    except UnreadableError:  # counted when its pixels are read
-        return None
-
-
 def _check_sizes(outputs: Encoded, index: int, inputs: Encoded, place: int) -> None:
-    mine, theirs = _size(outputs, index), _size(inputs, place)
+    mine, theirs = size_of(outputs, index), size_of(inputs, place)
     if mine is not None and theirs is not None and mine != theirs:
         raise CardiganError(
             f"data.inputs: {inputs.names[place]} has {theirs[0]}x{theirs[1]} pixels (height x width), but its partner "

@@ -2,12 +2,12 @@
 
 import re
 from hashlib import blake2b
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from cardigan.data import store
 from cardigan.data.base import Data, Dataset, Watch, silent
@@ -16,7 +16,7 @@ from cardigan.data.decoded import Decoded
 from cardigan.data.faulty import MOST_BAD, skipped, too_many
 from cardigan.data.memory import InMemory
 from cardigan.data.picture_codec import PictureCodec
-from cardigan.data.shelf import shelf
+from cardigan.data.shelf import Shelf, shelf
 from cardigan.data.sources import NAMES, Source, absolute, open_source
 from cardigan.data.sources.fitting import Fit, Wanted
 from cardigan.data.sources.selection import only
@@ -84,6 +84,24 @@ Colour = Annotated[str, BeforeValidator(parse_colour)]
 """A colour: white, grey, #ff8800."""
 
 
+def check_crop(crop: int | tuple[int, int] | None, size: Any, fit: Fit, storage: Storage) -> None:
+    """Refuse fields that random crops, of pictures at their own size, take no notice of.
+
+    Raises:
+        ValueError: which, and what is allowed.
+    """
+    if crop is None:
+        return
+    for name, given in (("size", size is not None), ("fit", fit != "crop")):
+        if given:
+            raise ValueError(
+                f"{name} has no effect beside crop, which is taken of pictures at their own size; "
+                f"allowed: crop=null, or {'size=null' if name == 'size' else 'fit=crop, which is the default'}"
+            )
+    if storage == "stream":
+        raise ValueError("storage=stream: pictures that are cropped are not streamed; allowed: auto, memory, cache")
+
+
 class Pictures(Data):
     """Pictures of any source: a name, a folder, an archive, a table, an array, a data set of the Hugging Face hub."""
 
@@ -98,7 +116,7 @@ class Pictures(Data):
     size: Size = None
     """Height and width in pixels that every picture is brought to: 64, or "48x64". None: as they are, if all agree."""
     crop: Size = None
-    """Height and width of random crops out of pictures that keep their own size (`size` is then not used); None: whole
+    """Height and width of random crops out of pictures that keep their own size, instead of `size`; None: whole
     pictures."""
     channels: Literal[1, 3, 4] | None = None
     """1: grey, 3: RGB, 4: RGB and alpha. None: grey if every picture of the source is stored as grey, else RGB."""
@@ -115,7 +133,13 @@ class Pictures(Data):
     storage: Storage = "auto"
     """Where the pictures are kept, brought to size: memory, cache (a file on disk, mapped), or stream (nowhere: they
     are read anew in every pass, shuffled in a buffer). auto: memory for a few, else the cache if they take no more
-    than half of the disk that is free, else memory if they take no more than a quarter of it, else stream."""
+    than half of the disk that is free, else memory if they take no more than a quarter of it, else stream. With `crop`
+    they are kept at their own size and never streamed; auto: memory for a few of at most 1 GiB, else the cache."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_crop(self.crop, self.size, self.fit, self.storage)
+        return self
 
     def still(self) -> "Pictures":
         """See `Data.still`."""
@@ -152,8 +176,9 @@ class Pictures(Data):
 
     @property
     def sides(self) -> tuple[int, int] | None:
-        """Height and width asked for."""
-        return None if self.size is None else sides_of(self.size)
+        """Height and width asked for, of pictures or of crops."""
+        wanted = self.size if self.crop is None else self.crop
+        return None if wanted is None else sides_of(wanted)
 
     def wanted(self, source: Source) -> Wanted:
         """Channels and size: those asked for, else those of the source, the same for every split."""
@@ -209,7 +234,7 @@ class Pictures(Data):
 
     def _cropped(self, source: Source, split: Split, own: Split, part: Part, seed: int, watch: Watch) -> Crops:
         channels = self.channels or native(source)[0]
-        kept = shelf(source, own, part, channels, self.background, watch)
+        kept = shelf(source, own, part, channels, self.background, self.storage, watch)
         if len(kept.failures) > MOST_BAD * len(part):
             raise too_many(kept.failures, len(part))
         members = np.arange(len(kept))
@@ -235,7 +260,7 @@ class Pictures(Data):
         )
         small = len(members) - len(large)
         less = (f"{small:,} of {len(members):,} pictures are smaller than a crop and left out",) if small else ()
-        dataset.remarks = (*source.remarks, *skipped(kept.failures, len(part)), *less)
+        dataset.remarks = (*source.remarks, *skipped(kept.failures, len(part)), *less, *_place(kept))
         return dataset
 
     def _streamed(self, source: Source, split: Split, part: Part, wanted: Wanted, seed: int) -> Streamed:
@@ -291,10 +316,10 @@ class Pictures(Data):
         return whole.hexdigest()
 
 
-def _place(decoded: Decoded) -> tuple[str, ...]:
-    if not decoded.mapped:
+def _place(kept: Decoded | Shelf) -> tuple[str, ...]:
+    if not kept.mapped:
         return ()
-    return (f"pictures are kept in the cache: {decoded.pixels.nbytes / 2**20:,.0f} MiB in {store.place()}",)
+    return (f"pictures are kept in the cache: {kept.pixels.nbytes / 2**20:,.0f} MiB in {store.place()}",)
 
 
 def _animations(count: int, among: int) -> tuple[str, ...]:

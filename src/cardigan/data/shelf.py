@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from torch import Tensor
 from cardigan.data import store
 from cardigan.data.base import Watch, silent
 from cardigan.data.sources.fitting import Wanted, brought
-from cardigan.data.sources.pixels import name_of, original
-from cardigan.data.sources.source import Part, Pixels, Source, Split, UnreadableError
+from cardigan.data.sources.pixels import name_of, original, size_of
+from cardigan.data.sources.source import Part, Pixels, Source, Split, Stack, UnreadableError
 from cardigan.data.sources.split import digest, pack
-from cardigan.data.storage import FEW
+from cardigan.data.storage import Storage, unstreamed
 from cardigan.data.workers import Workers
 
 _BLOCK = 16
@@ -29,12 +30,13 @@ class Shelf:
     """Pictures of one number of channels and of many sizes.
 
     Attributes:
-        pixels: uint8, all of them one after another; may be a memory map.
+        pixels: uint8, all of them one after another.
         sizes: (n, 2) int64, height and width of each.
         channels: C of all.
         indices: (n,) int64, which pictures of the part they are: those that could be read.
         digests: (n, 16) uint8, of the originals.
         failures: what could not be read.
+        mapped: whether `pixels` is a file of the cache, mapped into memory.
     """
 
     pixels: Pixels
@@ -43,6 +45,7 @@ class Shelf:
     indices: NDArray[np.int64]
     digests: NDArray[np.uint8]
     failures: tuple[UnreadableError, ...] = ()
+    mapped: bool = False
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -70,14 +73,26 @@ class _Read:
     failures: list[UnreadableError]
 
 
-def shelf(source: Source, split: Split, part: Part, channels: int, background: str, watch: Watch = silent) -> Shelf:
-    """Every picture of `part` at its own size: a few are read into memory, more into the cache, once.
+def shelf(
+    source: Source,
+    split: Split,
+    part: Part,
+    channels: int,
+    background: str,
+    storage: Storage = "auto",
+    watch: Watch = silent,
+) -> Shelf:
+    """Every picture of `part` at its own size, read once: into memory, or into the cache; what is no file has no place
+    there.
+
+    Args:
+        storage: "auto": memory for a few that take no more than `cardigan.data.storage.SMALL` bytes, else the cache.
 
     Raises:
         StoreError: the cache cannot be written.
     """
     read = partial(_read, part, channels, background)
-    if len(part) <= FEW or not source.files:
+    if not source.files or unstreamed(storage, part, partial(_bytes, part, channels)) == "memory":
         found = [read(block) for block in _blocks(len(part), watch)]
         return _shelved(np.concatenate([each.pixels for each in found]), found, channels)
     content = store.content_key(source.files, watch)
@@ -88,7 +103,14 @@ def shelf(source: Source, split: Split, part: Part, channels: int, background: s
         sizes, indices, digests = saved["sizes"], saved["indices"], saved["digests"]
     failures = tuple(UnreadableError(*each) for each in json.loads((folder / "failures.json").read_text("utf-8")))
     pixels = np.memmap(folder / _PIXELS, np.uint8, "c")  # private: nothing done to it reaches the file
-    return Shelf(pixels, sizes, channels, indices, digests, failures)
+    return Shelf(pixels, sizes, channels, indices, digests, failures, mapped=True)
+
+
+def _bytes(part: Part, channels: int) -> int:
+    """Of all its pictures at their own sizes."""
+    if isinstance(part, Stack):
+        return prod(part.pixels.shape[:3]) * channels
+    return sum(prod(size_of(part, index) or (0, 0)) for index in range(len(part))) * channels
 
 
 def _blocks(count: int, watch: Watch) -> list[range]:

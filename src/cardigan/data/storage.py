@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ Kept = Literal["memory", "cache", "stream"]
 FEW = 500
 """So many encoded pictures are read again at every start rather than cached."""
 SMALL = 2**30
-"""Bytes of pixels that need no reading, up to which they are simply held in memory."""
+"""Bytes of pixels that need no reading, or of whole pictures and pairs, up to which they are simply held in memory."""
 MEMORY_SHARE = 0.25
 """Of the machine's memory, that pictures may take."""
 DISK_SHARE = 0.5
@@ -39,6 +40,18 @@ def choose_storage(source: Source, split: Split, part: Part, wanted: Wanted, wat
     if source.files and (size <= DISK_SHARE * store.room() or _is_cached(source, split, wanted, watch)):
         return "cache"
     return "memory" if size <= most else "stream"
+
+
+def unstreamed(storage: Storage, part: Part, size: Callable[[], int]) -> Literal["memory", "cache"]:
+    """Where those are kept that are never streamed: memory for a few that are small together, else the cache.
+
+    Args:
+        size: bytes that all of them take; asked of a few alone, since it may mean to look at each.
+    """
+    if storage != "auto":
+        return "memory" if storage == "memory" else "cache"
+    few = len(part) <= FEW or not isinstance(part, Encoded)
+    return "memory" if few and size() <= SMALL else "cache"
 
 
 def _is_cached(source: Source, split: Split, wanted: Wanted, watch: Watch) -> bool:

@@ -9,8 +9,8 @@ from cardigan.metrics.jackknife import wilson
 
 
 def shares_of_classes(scene: Scene) -> tuple[ClassShare, ...]:
-    """One entry a class; none where the extractor knows no classes, or they are two domains."""
-    if not scene.classes or scene.domains or scene.generated.logits is None:
+    """One entry a class; none where the extractor knows no classes."""
+    if not scene.classes or scene.generated.logits is None:
         return ()
     generated, real = predicted(scene.generated), predicted(scene.reference)
     distances = per_class(scene)

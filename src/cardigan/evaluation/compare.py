@@ -22,7 +22,8 @@ def compare(subjects: Sequence[str], *, force: bool = False, out: str | Path = F
     """Rank evaluated runs, or folders that hold an evaluation.json; writes comparison.json and comparison.html.
 
     Args:
-        subjects: runs (folder, name, "last") or folders of reports (evaluations/NAME).
+        subjects: runs (folder, name, "last"), folders of reports (evaluations/NAME), or files such as
+            RUN/evaluation-set5.json.
         force: print scores whose protocols differ apart, instead of refusing.
 
     Returns:
@@ -31,14 +32,14 @@ def compare(subjects: Sequence[str], *, force: bool = False, out: str | Path = F
     Raises:
         CardiganError: one was not evaluated, or protocols differ: which field, in which two.
     """
-    folders = [_folder(name) for name in subjects]
-    names = _names(folders)
-    found = [(name, _content(folder)) for name, folder in zip(names, folders, strict=True)]
+    files = [_file(name) for name in subjects]
+    names = _names(files)
+    found = [(name, _content(file)) for name, file in zip(names, files, strict=True)]
     comparison = ranked(found, force)
     lines: dict[str, Sequence[Curve]] = {}
     grids: dict[str, bytes] = {}
-    for name, folder in zip(names, folders, strict=True):
-        run = Run(folder)
+    for name, file in zip(names, files, strict=True):
+        run = Run(file.parent)
         lines[name] = curves(run.scalars())
         grid = run.latest_grid()
         if grid is not None and grid.suffix == ".png":
@@ -51,18 +52,21 @@ def compare(subjects: Sequence[str], *, force: bool = False, out: str | Path = F
     return comparison, out
 
 
-def _folder(name: str) -> Path:
+def _file(name: str) -> Path:
     path = Path(name).expanduser()
-    return path if (path / JSON).is_file() else open_run(name).folder
+    if path.suffix == ".json" and path.is_file():
+        return path
+    return (path if (path / JSON).is_file() else open_run(name).folder) / JSON
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Folder names; whole paths where two are equal."""
-    short = [folder.resolve().name for folder in folders]
-    return [name if short.count(name) == 1 else str(folder) for name, folder in zip(short, folders, strict=True)]
+def _names(files: Sequence[Path]) -> list[str]:
+    """Names of their folders; where two are equal, whole paths."""
+    short = [file.resolve().parent.name for file in files]
+    whole = [str(file.parent if file.name == JSON else file) for file in files]
+    return [name if short.count(name) == 1 else path for name, path in zip(short, whole, strict=True)]
 
 
-def _content(folder: Path) -> Mapping[str, Any]:
-    if not (folder / JSON).is_file():
-        raise CardiganError(f"{folder} has no {JSON} yet; cardigan evaluate {folder}")
-    return read_json(folder / JSON)
+def _content(file: Path) -> Mapping[str, Any]:
+    if not file.is_file():
+        raise CardiganError(f"{file.parent} has no {file.name} yet; cardigan evaluate {file.parent}")
+    return read_json(file)

@@ -1,6 +1,7 @@
 """Judging one subject: gather views, measure, set floor and ceiling beside, write evaluation.json and report.html."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
@@ -32,7 +33,7 @@ from cardigan.evaluation.subject import Candidate, candidate
 from cardigan.evaluation.usefulness import Study, Usefulness, augmentation_study, classification_accuracy_score
 from cardigan.evaluation.view import GROUPS, View, look
 from cardigan.extractors import open_extractor
-from cardigan.extractors.base import Extractor
+from cardigan.extractors.base import BLIND, Extractor
 from cardigan.extractors.local import class_names
 from cardigan.extractors.lpips import available
 from cardigan.files import check_folder, writable, write_text
@@ -45,6 +46,7 @@ THREADS = 8
 FOLDER = Path("evaluations")
 """Where the report on a folder of pictures goes, and what reports on runs are called."""
 JSON, PAGE = "evaluation.json", "report.html"
+"""Of a run's own judgement, or in a folder that was named; others say in their names what they are of: `suffix_of`."""
 
 
 def evaluate(
@@ -67,6 +69,9 @@ def evaluate(
 ) -> tuple[Evaluation, Path]:
     """Judge a run, or a folder of pictures, and write evaluation.json and report.html.
 
+    What a run does backward or with other pictures stands beside its own, by default: evaluation-backward.json,
+    report-set5.html.
+
     Args:
         subject: a run (folder, name, "last"); with a source in `against`, a folder of pictures from any program.
         against: "test" (default) or "train" for a run: the real split it is compared with. For a folder, the source of
@@ -80,10 +85,11 @@ def evaluate(
         baselines: whether ways that need no training are judged beside a translator.
         on: a source of other pictures for what is judged picture by picture; of one with splits, those of train.
         seed: of the generated samples.
-        out: folder of the two files; by default the run's folder, or evaluations/NAME for a folder.
+        out: folder of the two files, which are evaluation.json and report.html there; by default the run's folder, or
+            evaluations/NAME for a folder.
 
     Returns:
-        What was found, and the folder of the two files.
+        What was found, and the path of the report.
 
     Raises:
         CardiganError: in one line, what cannot be judged and why.
@@ -109,12 +115,15 @@ def evaluate(
     real = look_at_real(who.data, split, samples, who.most, eye, watch)
     asked = "lpips" in metrics or ("lpips" in wanted and available())
     exam = None if who.translate is None else Exam(who, real, eye, on, asked, watch)
+    names = class_names(real.data) if eye.classes and real.data.codec.classes else eye.classes
+    domains = real.data.domains if eye.classes == real.data.domains else ()
     scene = Scene(
         generated=_generated(who, real, eye, seed, watch),
         reference=real.reference,
         train=real.train,
         held_out=real.held_out,
-        classes=class_names(real.data) if eye.classes and real.data.codec.classes else eye.classes,
+        classes=() if domains else names,
+        domains=domains,
         asked=who.labelled,
         intervals=min(real.generated, real.reference.count) >= 2 * GROUPS,
         seed=seed,
@@ -129,12 +138,19 @@ def evaluate(
     if exam is not None and on is not None:
         remarks = (f"{on}: {each}." for each in exam.dataset.remarks)
         evaluation = replace(evaluation, remarks=(*evaluation.remarks, *remarks))
-    folder = folder_for(who, out)
+    folder, suffix = folder_for(who, out), suffix_of(direction, on) if out is None else ""
+    page, figures = (folder / Path(name).with_stem(Path(name).stem + suffix) for name in (PAGE, JSON))
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / JSON, json.dumps(evaluation.plain(), indent=1))
-        write_report(evaluation, folder / PAGE)
-    return evaluation, folder
+        write_text(figures, json.dumps(evaluation.plain(), indent=1))
+        write_report(evaluation, page)
+    return evaluation, page
+
+
+def suffix_of(direction: Direction, on: str | None) -> str:
+    """What the names of files say of a judgement that is not the run's own: "-backward", "-set5"; else nothing."""
+    parts = ["backward" if direction == "backward" else "", re.sub(r"[^\w.-]", "-", Path(on or "").name)]
+    return "".join(f"-{part}" for part in parts if part)
 
 
 def folder_for(who: Candidate, out: str | Path | None) -> Path:
@@ -268,12 +284,13 @@ def _score(
     eye: Extractor,
 ) -> Score:
     among = real.train_data if found.among == "train" else real.data
+    looked = found.eye or (eye if measure.network else BLIND)
     protocol = Protocol(
         metric=found.key,
         version=measure.version,
-        extractor=eye.name if measure.network else "none",
-        extractor_hash=eye.digest if measure.network else "none",
-        resizing=eye.resizing if measure.network else "none",
+        extractor=looked.name,
+        extractor_hash=looked.digest,
+        resizing=looked.resizing,
         reference=found.real[0] if found.real else who.data.source,
         reference_hash=found.real[1] if found.real else among.fingerprint,
         split="all" if found.real else found.among or scene.reference.name,
@@ -286,10 +303,10 @@ def _score(
         seed=scene.seed,
         date=date.today().isoformat(),
         libraries={name: version(name) for name in ("torch", "numpy", "pillow")} | {"cardigan": cardigan.__version__},
-        extractor_facts=dict(eye.facts) if measure.network else {},
+        extractor_facts=dict(looked.facts),
     )
     return Score(
-        name=score_name(found.key, protocol.extractor),
+        name=score_name(found.key, (eye if measure.network else BLIND).name),
         value=found.value,
         low=found.low,
         high=found.high,

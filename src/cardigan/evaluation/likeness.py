@@ -1,15 +1,17 @@
 """How like pictures made of others are to what they should be: one pass over whole pictures, each judged by itself."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from cardigan.data.base import Codec, Dataset
 from cardigan.evaluation.makers import Translate
-from cardigan.extractors.base import Extractor
+from cardigan.extractors.base import Extractor, Eye
 from cardigan.metrics.colourfulness import colourfulness
 from cardigan.metrics.edges import edge_energy, edge_similarity
 from cardigan.metrics.psnr import psnr, psnr_hole, psnr_luma
@@ -17,10 +19,15 @@ from cardigan.metrics.ssim import ssim
 from cardigan.objectives.perceptual import perceptual
 from cardigan.sample import Batch
 
+if TYPE_CHECKING:
+    from cardigan.extractors.lpips import LPIPS
+
 SHOWN = 8
 """Pictures that are shown."""
 LARGEST_SHOWN = 256
 """Pixels of a side, of pictures that are shown: larger ones are cropped."""
+LARGEST_TILE = 1024
+"""Pixels of a side that a network looks at in one piece."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,35 @@ Judgement = Callable[[Trial], Tensor]
 """A trial -> one number for each of its pictures, (N,)."""
 
 
+def by_tiles(distance: Callable[[Tensor, Tensor], Tensor], made: Tensor, truth: Tensor) -> Tensor:
+    """The distance of each of two (N, C, H, W), (N,) float64, in memory that does not grow with number and size.
+
+    Sides of more than `LARGEST_TILE` pixels are cut into equal tiles of at most that, whose distances are averaged by
+    their area.
+    """
+    height, width = made.shape[2:]
+    total = torch.zeros(len(made), dtype=torch.float64)
+    for top, bottom in pairwise(_cuts(height)):
+        for left, right in pairwise(_cuts(width)):
+            area = (bottom - top) * (right - left)
+            some = max(1, LARGEST_TILE**2 // area)  # of small pictures many are looked at together
+            sides = [each[:, :, top:bottom, left:right].split(some) for each in (made, truth)]
+            found = torch.cat([distance(one, other) for one, other in zip(*sides, strict=True)])
+            total += found.double().cpu() * (area / (height * width))
+    return total
+
+
+def _cuts(side: int) -> list[int]:
+    count = -(-side // LARGEST_TILE)
+    return [number * side // count for number in range(count + 1)]
+
+
+@torch.no_grad()
 def _perceptual(trial: Trial) -> Tensor:
-    with torch.no_grad():
-        return perceptual(trial.eye.maps(trial.made), trial.eye.maps(trial.truth)).double()
+    def distance(made: Tensor, truth: Tensor) -> Tensor:
+        return perceptual(trial.eye.maps(made), trial.eye.maps(truth))
+
+    return by_tiles(distance, trial.made, trial.truth)
 
 
 def _hole(trial: Trial) -> Tensor:
@@ -63,11 +96,10 @@ def _content(trial: Trial) -> Tensor:
 
 
 @cache
-def _lpips() -> Judgement:
+def _lpips() -> "LPIPS":
     from cardigan.extractors.lpips import lpips
 
-    network = lpips()
-    return lambda trial: network(trial.made, trial.truth).double()
+    return lpips()
 
 
 PAIRED: dict[str, Judgement] = {
@@ -85,6 +117,8 @@ HOLE: dict[str, Judgement] = {"psnr-hole": _hole}
 """What is judged besides, where holes are filled."""
 LOOKED: dict[str, Judgement] = {"perceptual": _perceptual}
 """What is judged besides, through an extractor that gives activations."""
+LEARNED: dict[str, Judgement] = {"lpips": lambda trial: by_tiles(_lpips(), trial.made, trial.truth)}
+"""What is judged besides, where it is asked for: through a network of its own."""
 UNPAIRED: dict[str, Judgement] = {
     "content": _content,
     "colourfulness": PAIRED["colourfulness"],
@@ -101,15 +135,15 @@ class Likeness:
         values: key -> (n,) float64, one number a picture.
         reference: what the real pictures are called, where they are not those of the test split; else empty.
         fingerprint: of them.
-        paired: whether the truth is known.
         panels: the first pictures, by the name of the panel: input, output and, where it is known, truth.
+        eyes: key -> what was looked through, where that is a network of its own.
     """
 
     values: Mapping[str, Tensor]
     reference: str
     fingerprint: str
     panels: Mapping[str, Tensor]
-    paired: bool = True
+    eyes: Mapping[str, Eye] = field(default_factory=dict)
 
     def mean(self, key: str) -> tuple[float, float, int]:
         """Mean over pictures, half of its 95% interval (normal approximation), number of pictures."""
@@ -140,7 +174,7 @@ def judge(
         reference=reference,
         fingerprint=dataset.fingerprint,
         panels=shown(panels, dataset.paired),
-        paired=dataset.paired,
+        eyes={"lpips": _lpips()} if "lpips" in values else {},
     )
 
 
@@ -170,16 +204,17 @@ def trials(batches: Iterable[Batch], translate: Translate, codec: Codec, eye: Ex
         assert batch.source is not None
         made = codec.rounded(translate(batch.source).float().cpu())
         scale = made.shape[-1] // batch.source.shape[-1]
-        masked = getattr(codec, "masked", False)
-        hole = batch.source[:, -1:].repeat_interleave(scale, 2).repeat_interleave(scale, 3) > 0 if masked else None
+        hole = codec.holes(batch.source)
+        if hole is not None:
+            hole = hole.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
         yield Trial(batch.source, made, batch.sample, scale, hole, eye)
 
 
 def _judgements(dataset: Dataset, trial: Trial, lpips: bool) -> dict[str, Judgement]:
     if not dataset.paired:
         return _fitting(UNPAIRED, trial)
-    found = PAIRED | (HOLE if trial.hole is not None else {}) | ({"lpips": _lpips()} if lpips else {})
-    return _fitting(found | (LOOKED if trial.eye.maps(trial.truth[:1]) else {}), trial)
+    found = PAIRED | (HOLE if trial.hole is not None else {}) | (LEARNED if lpips else {})
+    return _fitting(found | (LOOKED if trial.eye.has_maps else {}), trial)
 
 
 def _fitting(judgements: dict[str, Judgement], trial: Trial) -> dict[str, Judgement]:

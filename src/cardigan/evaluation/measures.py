@@ -14,6 +14,7 @@ from cardigan.evaluation.likeness import Likeness
 from cardigan.evaluation.protocol import Better
 from cardigan.evaluation.usefulness import Study, Usefulness
 from cardigan.evaluation.view import GROUPS, View
+from cardigan.extractors.base import Eye
 from cardigan.metrics.classes import class_coverage, class_divergence, class_shares, intra_frechet
 from cardigan.metrics.duplicates import birthday, duplicates
 from cardigan.metrics.frechet import frechet_distance
@@ -59,6 +60,7 @@ class Found:
         alarm: whether the measure's own test says that something is wrong; None: it has none.
         among: the split that the real samples used are from, where it is not that of the reference.
         real: name and hash of the real samples used, where they are others than the reference; else None.
+        eye: what was looked through, where that is another network than the extractor; else None.
         pairs: generated and train samples to be shown beside each other, the most telling first.
     """
 
@@ -75,6 +77,7 @@ class Found:
     alarm: bool | None = None
     among: str = ""
     real: tuple[str, str] | None = None
+    eye: Eye | None = None
     pairs: Sequence[tuple[int, int]] = ()
 
 
@@ -88,6 +91,7 @@ class Scene:
         train: real samples of the train split.
         held_out: real samples that are neither reference nor train, where there are such; else of test.
         classes: names of the classes that logits and labels stand for; empty without.
+        domains: names of the domains that logits tell apart instead, the last the one samples should be of; or empty.
         asked: whether the labels of generated samples are those they were asked for.
         intervals: whether 95% intervals are wanted.
         seed: of random subsets and projections.
@@ -102,6 +106,7 @@ class Scene:
     train: View
     held_out: View
     classes: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
     asked: bool = False
     intervals: bool = True
     seed: int = 0
@@ -117,11 +122,6 @@ class Scene:
     def with_rival(self, view: View, likeness: Likeness) -> "Scene":
         """The same with what another way makes of the same sources."""
         return replace(self, generated=view, likeness=likeness)
-
-    @property
-    def domains(self) -> bool:
-        """Whether the classes are two domains, and samples are translated from one to the other."""
-        return self.likeness is not None and not self.likeness.paired
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -386,7 +386,8 @@ def _like(*keys: str) -> Run:
             real = (found.reference, found.fingerprint) if found.reference else None
             note = _beside(found, key)
             low, high = (mean - half, mean + half) if count > 1 else (None, None)
-            yield Found(key, mean, count, count, low, high, LIKENESS[key], note=note, real=real)
+            eye = found.eyes.get(key)
+            yield Found(key, mean, count, count, low, high, LIKENESS[key], note=note, real=real, eye=eye)
 
     return run
 
@@ -413,22 +414,16 @@ def _verdict(scene: Scene) -> Iterator[Found]:
     """Share of translations that the extractor's classifier takes for what they should have become."""
     logits = scene.generated.logits
     assert logits is not None
-    taken = logits.argmax(1) == len(scene.classes) - 1
+    taken = logits.argmax(1) == len(scene.domains) - 1
     low, high = wilson(int(taken.sum()), len(taken))
-    note = f"share taken for {scene.classes[-1]!r}"
+    note = f"share taken for {scene.domains[-1]!r}"
     yield Found(
         "verdict", float(taken.double().mean()), len(taken), scene.reference.count, low, high, "higher", note=note
     )
 
 
-def _no_domains(scene: Scene) -> str:
-    return "its classes are the two domains; the verdict says what they have to say" if scene.domains else ""
-
-
 def _needs_domains(scene: Scene) -> str:
-    if not scene.domains:
-        return "samples are not translated from another domain"
-    return _needs_classes(scene) or _needs_logits(scene)
+    return "" if scene.domains else "the extractor was not trained to tell two domains apart"
 
 
 def _pictures_only(scene: Scene) -> str:
@@ -440,7 +435,8 @@ def _needs_classes(scene: Scene) -> str:
 
 
 def _needs_logits(scene: Scene) -> str:
-    return "" if scene.generated.logits is not None else "the extractor knows no classes"
+    known = scene.generated.logits is not None and not scene.domains
+    return "" if known else "the extractor knows no classes"
 
 
 def _needs_neighbours(scene: Scene) -> str:
@@ -463,10 +459,10 @@ def _needs_labels(scene: Scene) -> str:
 MEASURES: dict[str, Measure] = {
     "fd": Measure(_frechet),
     "kd": Measure(_kernel),
-    "is": Measure(_inception_score, why_not=lambda scene: _needs_logits(scene) or _no_domains(scene)),
+    "is": Measure(_inception_score, why_not=_needs_logits),
     "prdc": Measure(_manifold, why_not=_needs_neighbours),
-    "classes": Measure(_classes, why_not=lambda scene: _needs_classes(scene) or _no_domains(scene)),
-    "intra": Measure(_per_class, why_not=lambda scene: _needs_classes(scene) or _no_domains(scene)),
+    "classes": Measure(_classes, why_not=_needs_classes),
+    "intra": Measure(_per_class, why_not=_needs_classes),
     "swd": Measure(_sliced, network=False, why_not=_needs_size),
     "spectrum": Measure(_spectrum, network=False, why_not=_needs_size),
     "duplicates": Measure(_duplicates, ceiling=False),

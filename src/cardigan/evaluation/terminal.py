@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from cardigan.evaluation.protocol import Protocol
 from cardigan.evaluation.report.numbers import beside, interval_of, value_of
 from cardigan.evaluation.report.rivals import beside_rivals
 from cardigan.evaluation.result import Evaluation
@@ -10,7 +11,7 @@ from cardigan.evaluation.result import Evaluation
 HEAD = ("score", "value", "95% interval", "real samples", "trivial", "better")
 
 
-def lines(evaluation: Evaluation, folder: Path) -> list[str]:
+def lines(evaluation: Evaluation, page: Path) -> list[str]:
     """Summary in words, the table of scores, what it was measured with, and where the report is."""
     rows = [HEAD]
     for score in evaluation.scores:
@@ -18,7 +19,7 @@ def lines(evaluation: Evaluation, folder: Path) -> list[str]:
         rows.append((score.name, value_of(score), interval_of(score) or "–", *bounds, score.better))
     said = [*evaluation.summary, *evaluation.remarks]
     rivals = [*_aligned(beside_rivals(evaluation)), ""] if evaluation.rivals else []
-    return [*_aligned(rows), "", *rivals, *said, "", *_protocol(evaluation), f"report: {folder / 'report.html'}"]
+    return [*_aligned(rows), "", *rivals, *said, "", *_protocol(evaluation), f"report: {page}"]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -27,15 +28,19 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _protocol(evaluation: Evaluation) -> list[str]:
-    """What all scores share, in one line."""
+    """What all scores share, and who looked, in one line."""
     if not evaluation.scores:
         return []
     protocols = [score.protocol for score in evaluation.scores]
-    one = next((each for each in protocols if each.extractor != "none"), protocols[0])
-    facts = ", ".join(f"{name} {value}" for name, value in one.extractor_facts.items())
-    about = f" ({facts})" if facts else ""
+    eyes = {each.extractor: each for each in protocols if each.extractor != "none"} or {"none": protocols[0]}
+    one, looked = next(iter(eyes.values())), " and ".join(map(_eye, eyes.values()))
     which = "" if one.checkpoint is None else f", checkpoint {one.checkpoint:,} ({evaluation.subject.checkpoint})"
     return [
         f"against the {one.split} split of {one.reference} ({one.reference_count:,} samples; {one.generated_count:,} "
-        f"generated{which}); extractor {one.extractor} {one.extractor_hash}{about}"
+        f"generated{which}); extractor {looked}"
     ]
+
+
+def _eye(protocol: Protocol) -> str:
+    facts = ", ".join(f"{name} {value}" for name, value in protocol.extractor_facts.items())
+    return f"{protocol.extractor} {protocol.extractor_hash}{f' ({facts})' if facts else ''}"

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -29,6 +29,38 @@ class Features:
         return len(self.values)
 
 
+class Eye(Protocol):
+    """What a score says of the network that was looked through."""
+
+    @property
+    def name(self) -> str:
+        """As a user knows it."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of its weights."""
+
+    @property
+    def resizing(self) -> str:
+        """What is done to a sample before the network sees it, in words."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What else should stand beside the score."""
+
+
+@dataclass(frozen=True)
+class _Blind:
+    name: str = "none"
+    digest: str = "none"
+    resizing: str = "none"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+BLIND = _Blind()
+"""The `Eye` of a score for which nobody looks."""
+
+
 class Maps(Protocol):
     """What a perceptual distance looks through."""
 
@@ -50,6 +82,7 @@ class Extractor(ABC):
         dimension: D, numbers in one feature vector.
         classes: names of the classes of its logits; empty where it has none.
         facts: what else should stand beside every score, such as its accuracy on the test split.
+        has_maps: whether `maps` gives activations.
     """
 
     name: str
@@ -58,6 +91,7 @@ class Extractor(ABC):
     dimension: int
     classes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = MappingProxyType({})
+    has_maps: bool = False
 
     @abstractmethod
     def extract(self, samples: Tensor) -> Features:

@@ -43,6 +43,8 @@ _WEIGHTS, _FACTS = "weights.safetensors", "facts.json"
 class Local(Extractor):
     """A small network trained on the data at hand; its scores mean something on these data only."""
 
+    has_maps = True
+
     def __init__(self, folder: Path, shape: tuple[int, ...], classes: tuple[str, ...]) -> None:
         try:
             content = (folder / _WEIGHTS).read_bytes()

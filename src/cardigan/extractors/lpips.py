@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from cardigan.data.base import Watch, silent
 from cardigan.errors import CardiganError
 from cardigan.extractors.base import CHUNK
-from cardigan.extractors.vgg import LPIPS_LAYERS, PUBLISHED, SITE, Trunk, loaded, look, vgg_trunk, weights_of
+from cardigan.extractors.vgg import LPIPS_LAYERS, PUBLISHED, RESIZING, SITE, Trunk, loaded, look, vgg_trunk, weights_of
 from cardigan.extractors.weights import Weights, read, sha256
 
 Kind = Literal["alex", "vgg"]
@@ -75,7 +76,11 @@ class LPIPS:
     Attributes:
         name: "lpips-alex" or "lpips-vgg".
         digest: hash of both files of weights.
+        resizing, facts: see `Eye`.
     """
+
+    resizing = RESIZING
+    facts: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,

@@ -30,6 +30,8 @@ LAYERS: dict[Kind, tuple[str, ...]] = {"vgg16": LPIPS_LAYERS, "vgg19": ESRGAN_LA
 """Unless others are asked for."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's colours in [0, 1]: what torchvision's weights were trained with."""
+RESIZING = f"none; {COLOURS}; mean {MEAN}, deviation {DEVIATION}"
+"""What is done to a picture first, in words."""
 SITE = "https://download.pytorch.org/models"
 PUBLISHED: dict[Kind, Weights] = {
     "vgg16": Weights(
@@ -82,7 +84,7 @@ class VGG:
         layers: whose activations are given.
     """
 
-    resizing = f"none; {COLOURS}; mean {MEAN}, deviation {DEVIATION}"
+    resizing = RESIZING
 
     def __init__(
         self,

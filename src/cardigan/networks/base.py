@@ -104,8 +104,9 @@ class Translator(nn.Module, ABC):
     Attributes:
         scale: pixels of a sample's side for one of its source's.
         multiple: sides of a source must be multiples of this.
-        margin: pixels of the source, on each side of a pixel, on which what is made of it may depend; where that is the
-            whole picture (normalisation over it), what is worth keeping around a tile.
+        margin: pixels of the source that are given around a tile, on each side: all on which what is made of its pixels
+            depends or, where those are too many (the whole picture under normalisation over it, hundreds of pixels in a
+            deep network), as many as are worth their cost.
     """
 
     scale: int = 1

@@ -20,8 +20,9 @@ SLOPE = 0.2
 
 
 FARTHEST = 64
-"""Pixels of a source around a tile, at most. The whole field of 23 blocks reaches 349, so that a tile would cost twenty
-times what it makes; each block adds a fifth of what it sees, and what comes from afar has passed through many."""
+"""Pixels of a source around a tile, at most. What 23 blocks make of a pixel depends on 349 on each side, with which a
+tile of 256 would cost fourteen times what it makes; each block adds a fifth of what it sees, and what comes from afar
+has passed through many. Of more than 4 blocks, tiles therefore do not agree exactly where they overlap."""
 
 
 class RRDB(TranslatorFamily):
@@ -106,7 +107,7 @@ class RRDBTranslator(Translator):
         super().__init__()
         width, doublings = settings.width, SCALES.index(scale)
         self.scale = scale
-        # Two convolutions and the blocks at the source's size; what follows looks 2 of its pixels beyond.
+        # The field: two convolutions and the blocks at the source's size; what follows looks 2 of its pixels beyond.
         self.margin = min(2 + 15 * settings.blocks + 2, FARTHEST)
         self.start = nn.Conv2d(source_shape(form, settings.family)[0], width, 3, padding=1)
         self.blocks = nn.Sequential(

@@ -20,6 +20,11 @@ class Degradation(Settings, ABC):
 
     kind: str
 
+    @property
+    def one_size(self) -> bool:
+        """Whether it can be done to pictures of a single size alone."""
+        return False
+
     def shape(self, shape: Shape) -> Shape:
         """What (C, H, W) becomes.
 
@@ -47,3 +52,21 @@ class Degradation(Settings, ABC):
     def restorers(self) -> Mapping[str, Restorer]:
         """Classical ways back, by the name that tables give them: the baselines a network must beat."""
         return {}
+
+
+def check_read(step: Degradation, choice: str, readers: Mapping[str, Sequence[str]]) -> None:
+    """Refuse values of fields that are not read; their defaults stand in every saved recipe and are let pass.
+
+    Args:
+        choice: the field that chooses what is read.
+        readers: value of `choice` -> fields that are read with it, and not with every other.
+
+    Raises:
+        ValueError: which field, and what is allowed.
+    """
+    chosen = getattr(step, choice)
+    others = {field for fields in readers.values() for field in fields} - {*readers.get(chosen, ())}
+    for field in (each for each in type(step).model_fields if each in others):
+        if getattr(step, field) != type(step).model_fields[field].default:
+            fitting = " or ".join(value for value, fields in readers.items() if field in fields)
+            raise ValueError(f"{choice}={chosen} does not read {field}; allowed: {choice}={fitting}")

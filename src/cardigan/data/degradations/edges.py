@@ -1,14 +1,14 @@
 """Drawings of pictures: dark lines on white, from which colour and texture are to be made."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor
 
-from cardigan.data.degradations.base import Degradation, Shape
+from cardigan.data.degradations.base import Degradation, Shape, check_read
 from cardigan.data.degradations.eightbit import on_grid
 from cardigan.data.degradations.filtering import smoothed
 from cardigan.data.degradations.grey import luma
@@ -37,6 +37,11 @@ class Edges(Degradation):
     """Of xdog: brightness, 0 to 1, after sharpening, above which all is white. 0: lines alone; more: dark areas too."""
     steepness: PositiveFloat = 5.0
     """Of xdog: how fast white falls to black below the level; less: softer lines."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_read(self, "method", {"sobel": ["slope", "softness"], "xdog": ["sharpness", "level", "steepness"]})
+        return self
 
     def shape(self, shape: Shape) -> Shape:
         """See `Degradation.shape`."""

@@ -28,11 +28,16 @@ class Grey(Degradation):
     def apply(self, pictures: Tensor, randoms: Sequence[torch.Generator]) -> Tensor:
         """See `Degradation.apply`; nothing is random."""
         self.shape((pictures.shape[1], pictures.shape[2], pictures.shape[3]))
-        return from_bytes(luma(to_bytes(pictures)))
+        return greyed(pictures)
 
     def restorers(self) -> Mapping[str, Restorer]:
         """The grey picture as an RGB picture."""
         return {"grey": repeated}
+
+
+def greyed(pictures: Tensor) -> Tensor:
+    """(N, 3, H, W) in [-1, 1] -> (N, 1, H, W) on the 8-bit grid, in [-1, 1]: ITU-R 601, to the bit as Pillow's L."""
+    return from_bytes(luma(to_bytes(pictures)))
 
 
 def luma(pictures: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
-from cardigan.data.degradations.base import Degradation, Restorer, Shape
+from cardigan.data.degradations.base import Degradation, Restorer, Shape, check_read
 from cardigan.data.degradations.inpainting import fillers
 from cardigan.data.degradations.ranges import Range, below, coin, uniform, within
 from cardigan.errors import CardiganError
@@ -41,7 +41,13 @@ class Mask(Degradation):
         if (self.holes == "file") != (self.file is not None):
             said = "needs file, a mask picture" if self.file is None else "does not read file; allowed: holes=file"
             raise ValueError(f"holes={self.holes} {said}")
+        check_read(self, "holes", dict.fromkeys(("rectangle", "strokes", "mixed"), ("share",)))
         return self
+
+    @property
+    def one_size(self) -> bool:
+        """See `Degradation.one_size`: a mask picture's own, since it is never resized."""
+        return self.file is not None
 
     def shape(self, shape: Shape) -> Shape:
         """See `Degradation.shape`.
@@ -98,9 +104,8 @@ def masked(pictures: Tensor, hole: Tensor) -> Tensor:
 
 
 def read_mask(path: str | Path, size: Size) -> Tensor:
-    """The mask picture at `path`: (1, H, W) bool, True, the hole, where it is nearer to white than to black.
-
-    Its transparent parts are no hole. Never resized: a hole is where somebody painted it.
+    """The mask picture at `path`, see `painted`, for pictures of one size. Never resized: a hole is where somebody
+    painted it.
 
     Args:
         size: (height, width) of the pictures.
@@ -108,18 +113,29 @@ def read_mask(path: str | Path, size: Size) -> Tensor:
     Raises:
         CardiganError: no such file, no picture, or one of another size.
     """
-    path = Path(path)
-    try:
-        state = path.stat()
-    except OSError:
-        raise CardiganError(f"{path}: there is no such mask picture") from None
-    hole = _read(path, state.st_mtime_ns, state.st_size)
+    hole = painted(path)
     if tuple(hole.shape[1:]) != tuple(size):
         raise CardiganError(
             f"{path}: the mask has {hole.shape[1]}x{hole.shape[2]} pixels (height x width), the picture "
             f"{size[0]}x{size[1]}; allowed: a mask of the picture's size"
         )
-    return hole.clone()
+    return hole
+
+
+def painted(path: str | Path) -> Tensor:
+    """The mask picture at `path`: (1, H, W) bool, True, the hole, where it is nearer to white than to black.
+
+    Its transparent parts are no hole.
+
+    Raises:
+        CardiganError: no such file, or no picture.
+    """
+    path = Path(path)
+    try:
+        state = path.stat()
+    except OSError:
+        raise CardiganError(f"{path}: there is no such mask picture") from None
+    return _read(path, state.st_mtime_ns, state.st_size).clone()
 
 
 @lru_cache(maxsize=8)

@@ -1,12 +1,13 @@
 """Noise, each picture's own: of electronics, of dead pixels, of few photons."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor
 
-from cardigan.data.degradations.base import Degradation, Restorer
+from cardigan.data.degradations.base import Degradation, Restorer, check_read
 from cardigan.data.degradations.eightbit import colours_alone, on_grid
 from cardigan.data.degradations.ranges import Range, within
 from cardigan.data.degradations.restoring import denoisers
@@ -25,6 +26,11 @@ class Noise(Degradation):
     """Of salt: the probability that a pixel is set to black or white, half of them each; one for each picture."""
     photons: Annotated[Range, within(0.1, 1e6)] = Range(low=30, high=30)
     """Of poisson noise: how many photons a white pixel counts on average; fewer are noisier. One for each picture."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_read(self, "distribution", {"gaussian": ["deviation"], "salt": ["share"], "poisson": ["photons"]})
+        return self
 
     def apply(self, pictures: Tensor, randoms: Sequence[torch.Generator]) -> Tensor:
         """See `Degradation.apply`."""

@@ -79,6 +79,14 @@ def original(part: Part, index: int) -> tuple["Image", bool]:
     return image, header.animated
 
 
+def size_of(part: Encoded, index: int) -> tuple[int, int] | None:
+    """(height, width) of picture number `index`, by its header; None where it cannot be read."""
+    try:
+        return look(part.read(index), part.names[index]).size
+    except UnreadableError:  # counted when its pixels are read
+        return None
+
+
 def name_of(part: Part, index: int) -> str:
     """Picture number `index` as an error message names it."""
     return part.names[index] if isinstance(part, Encoded) else f"picture {index}"
