@@ -9,6 +9,8 @@
     translator = cardigan.load_translator("sketch-to-colour-0001")
     coloured = translator.translate_picture(PIL.Image.open("sketch.png"))
 
+    verses = cardigan.load_writer("poems-0001").generate(20, prompt="春")
+
 Names are imported when they are first used, so that `import cardigan` is immediate.
 """
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from cardigan.settings import trusting
     from cardigan.training.session import Interrupted, resume, train
     from cardigan.translate import Translation, load_translator
+    from cardigan.writing import Writing, load_writer
 
 __version__ = "0.1.0"
 
@@ -33,10 +36,12 @@ _HOMES = {
     "Recipe": "cardigan.recipe",
     "Run": "cardigan.run",
     "Translation": "cardigan.translate",
+    "Writing": "cardigan.writing",
     "all_runs": "cardigan.run",
     "load": "cardigan.generate",
     "load_recipe": "cardigan.recipe",
     "load_translator": "cardigan.translate",
+    "load_writer": "cardigan.writing",
     "open_run": "cardigan.run",
     "resume": "cardigan.training.session",
     "train": "cardigan.training.session",
@@ -50,6 +55,8 @@ __all__ = [  # noqa: RUF022 - in the order of use
     "Model",
     "load_translator",
     "Translation",
+    "load_writer",
+    "Writing",
     "Recipe",
     "load_recipe",
     "Run",

@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,12 +22,23 @@ EVERY = sorted(shipped())
 WEIGHTS = ("reconstruction", "feature_matching", "perceptual", "gradient_difference", "total_variation")
 """Terms of the game `translation` that are weights."""
 OF_NOISE = [name for name in EVERY if load_recipe(name).game.kind == "gan"]
-TRANSLATORS = [name for name in EVERY if name not in OF_NOISE]
+WRITERS = [name for name in EVERY if load_recipe(name).game.writes]
+TRANSLATORS = [name for name in EVERY if name not in (*OF_NOISE, *WRITERS)]
+SENTENCES = str(Path(__file__).with_name("sentences.jsonl"))
 DATA: dict[str, dict[str, Any]] = {
     "pictures": {"source": "digits", "size": 16, "channels": 1},
     "toy": {"count": 500},
     "pairs": {"source": "digits", "size": 16, "channels": 3, "outputs": None, "crop": None},
     "domains": {"source": "digits", "inputs": "0", "outputs": "1", "size": 16, "channels": 3, "test": 0.3},
+    "sentences": {
+        "source": SENTENCES,
+        "vocabulary": None,
+        "unit": "line",
+        "length": None,
+        "test": 0.2,
+        "validation": 0.2,
+    },
+    "oracle": {"words": 20, "length": 6, "count": 200},
 }
 """What is always at hand, by kind of data."""
 
@@ -37,12 +49,19 @@ def tiny(name: str) -> Recipe:
     data = DATA[recipe.data.kind]
     if recipe.data.kind == "pairs" and not recipe.data.degradations:  # type: ignore[attr-defined]
         data = {**data, "inputs": None, "degradations": [{"kind": "edges"}]}
+    if recipe.data.kind == "sentences":
+        given: Any = recipe.data
+        data = {**data, "column": "turns" if given.context else None if given.inputs else "text"}
+        data |= {"inputs": "source", "outputs": "text"} if given.inputs else {}
     networks = "game.networks." if name in OF_NOISE else "game."
+    patch = getattr(getattr(recipe.game, "discriminator", None), "family", "") == "patch"
     return recipe.but(
         "training.samples=96",
         "training.batch=8",
         *(["game.networks.width=8"] if name in OF_NOISE else []),
-        *(["game.start=16"] if recipe.game.kind == "translation" else []),
+        *(["game.start=16"] if recipe.game.kind in ("translation", "sequence") else []),
+        *(["game.warmup=8"] if recipe.game.kind == "sequence" else []),
+        *(["game.discriminator.depth=2"] if patch else []),
         f"{networks}generator.width=8",
         f"{networks}discriminator.width=8",
         "records={scalars: 32, checkpoint: 48, first_grid: 32, grid: 4}",
@@ -54,6 +73,7 @@ def tiny(name: str) -> Recipe:
 every_run = pytest.mark.parametrize("run", EVERY, indirect=True)
 every_generator = pytest.mark.parametrize("run", OF_NOISE, indirect=True)
 every_translator = pytest.mark.parametrize("run", TRANSLATORS, indirect=True)
+every_writer = pytest.mark.parametrize("run", WRITERS, indirect=True)
 RUNS: dict[str, Run] = {}
 
 
@@ -90,7 +110,10 @@ def test_scalars_name_every_loss_and_penalty(run: Run) -> None:
     wanted = (
         {"discriminator/adversarial", "generator/adversarial"} if adversarial else {"reconstruction/reconstruction"}
     )
-    wanted |= {f"discriminator/{name}" for name, penalty in game.penalties if penalty is not None}
+    penalties = getattr(game, "penalties", ())
+    wanted |= {f"discriminator/{name}" for name, penalty in penalties if penalty is not None}
+    if game.kind == "sequence":
+        wanted |= {"likelihood/likelihood", "likelihood/nats"}
     if game.kind == "translation" and adversarial:
         wanted |= {f"generator/{name}" for name, weight in game.terms if weight and name in WEIGHTS}
     if game.kind == "gan" and game.labels == "auxiliary":
@@ -114,7 +137,7 @@ def test_events_hold_the_same_scalars(run: Run) -> None:
 def test_grids_and_curves_are_pictures(run: Run) -> None:
     grids = sorted((run.folder / "samples").iterdir())
     assert int(grids[0].stem) == 0 and len(grids) >= 3
-    for path in (*grids, run.folder / "curves.png"):
+    for path in (*(each for each in grids if each.suffix != ".txt"), run.folder / "curves.png"):
         with Image.open(path) as picture:
             picture.load()
             assert min(picture.size) > 16
@@ -176,6 +199,24 @@ def test_a_run_translates_from_its_folder_alone(run: Run, monkeypatch: pytest.Mo
         assert made.shape == (3, *loaded.form.shape)
         assert torch.isfinite(made).all()
         torch.testing.assert_close(loaded.players[player](sources[:1])[0], made[0], atol=1e-4, rtol=1e-4)
+
+
+@every_writer
+def test_a_run_writes_from_its_folder_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("the data was read")
+
+    monkeypatch.setattr(type(run.recipe.data), "load", refuse)
+    writing = cardigan.load_writer(run)
+    if writing.paired:
+        one, other = writing.translate(["ein hund sitzt", "who runs at home?"])
+        assert isinstance(one.text, str) and not one.cut and isinstance(other.text, str)
+        assert writing.translate(["ein hund sitzt"])[0] == one
+        return
+    made = writing.generate(5, seed=3)
+    assert len(made) == 5 and made[:3] == writing.generate(3, seed=3)
+    assert made != writing.generate(5, seed=4)
+    assert any(path.read_text("utf-8").strip() for path in run.sample_folder.iterdir())
 
 
 @pytest.mark.parametrize("name", EVERY)

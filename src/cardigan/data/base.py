@@ -42,7 +42,7 @@ class Codec(Settings, ABC):
     def decode(self, samples: Tensor) -> list[Any]:
         """(N, *form.shape) samples as a generator makes them -> N objects people use (PIL pictures, arrays, text)."""
 
-    def save(self, folder: Path) -> None:  # noqa: B027 - most are all fields
+    def save(self, folder: Path) -> None:
         """Write what does not fit into fields (a tokenizer) as plain files beside codec.json."""
 
     def opened(self, folder: Path) -> "Codec":

@@ -15,7 +15,9 @@ DEVICE_SHARE = 0.5
 
 
 def to_unit(samples: Tensor) -> Tensor:
-    """Bytes 0..255 -> float32 in [-1, 1]; samples that are float32 already pass unchanged."""
+    """Bytes 0..255 -> float32 in [-1, 1], tokens -> int64; samples that are float32 already pass unchanged."""
+    if samples.dtype == torch.int32:
+        return samples.long()
     return samples.float().div_(127.5).sub_(1) if samples.dtype == torch.uint8 else samples
 
 
@@ -34,8 +36,8 @@ class InMemory(Dataset):
     """All samples of a split in one tensor; a batch is one indexing operation.
 
     Args:
-        samples: (M, *form.shape), M >= 1; uint8, then given out as float32 in [-1, 1], or float32, given out as it is.
-            May be mapped from a file.
+        samples: (M, *form.shape), M >= 1; uint8, then given out as float32 in [-1, 1]; int32 (tokens), given out as
+            int64; or float32, given out as it is. May be mapped from a file.
         labels: (N,) int64 class indices, or None.
         form: shape and number of classes of one sample.
         codec: turns samples into files.
@@ -61,8 +63,8 @@ class InMemory(Dataset):
     ) -> None:
         if len(samples) == 0 or samples.shape[1:] != form.shape:
             raise ValueError(f"samples of shape {tuple(samples.shape)} are not one or more of {form.shape}")
-        if samples.dtype not in (torch.uint8, torch.float32):
-            raise ValueError(f"samples must be uint8 or float32, not {samples.dtype}")
+        if samples.dtype not in (torch.uint8, torch.int32, torch.float32):
+            raise ValueError(f"samples must be uint8, int32 or float32, not {samples.dtype}")
         self.form, self.codec, self.fingerprint = form, codec, fingerprint
         self.seed, self.flip = seed, flip
         self.samples, self.labels, self.rows = samples, labels, rows
@@ -100,16 +102,18 @@ class InMemory(Dataset):
             raise ValueError(f"cannot draw {count} samples from position {start}")
         pieces = self._pieces(start, count)
         order = torch.cat([piece.order for piece in pieces]) if len(pieces) > 1 else pieces[0].order
-        samples = self._samples(order)
         flips = [piece.flips for piece in pieces if piece.flips is not None]
-        if flips:
-            samples = mirrored(samples, torch.cat(flips))
-        return Batch(to_unit(samples), self._labels(order), id=self.ids.index_select(0, order))
+        return self._batch(order, torch.cat(flips) if flips else None)
 
     def take(self, indices: Tensor) -> Batch:
         """The samples at `indices` (int64, 0 to len - 1), neither shuffled nor mirrored."""
-        indices = indices.to(self.device)
-        return Batch(to_unit(self._samples(indices)), self._labels(indices), id=self.ids.index_select(0, indices))
+        return self._batch(indices.to(self.device), None)
+
+    def _batch(self, indices: Tensor, flips: Tensor | None) -> Batch:
+        samples = self._samples(indices)
+        if flips is not None:
+            samples = mirrored(samples, flips)
+        return Batch(to_unit(samples), self._labels(indices), id=self.ids.index_select(0, indices))
 
     def _samples(self, indices: Tensor) -> Tensor:
         return self.samples.index_select(0, indices if self.rows is None else self.rows.index_select(0, indices))

@@ -5,5 +5,6 @@ GAMES = {
     "translation": "cardigan.games.translation:Translation",
     "cycle": "cardigan.games.cycle:Cycle",
     "contrastive": "cardigan.games.contrastive:Contrastive",
+    "sequence": "cardigan.games.sequence:Sequence",
 }
 """Games a recipe may name: tag -> settings class."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ class Step:
         count: how often this turn has been taken before (lazy penalties).
         made: what earlier turns of the round produced, by name.
         signals: scalars to be logged that are not part of the loss, by name.
+        decode: turns samples into what people see (sentences), for rewards that look at that; None where nobody can.
     """
 
     batch: Batch
@@ -33,6 +34,7 @@ class Step:
     count: int = 0
     made: dict[str, Any] = field(default_factory=dict)
     signals: dict[str, Tensor] = field(default_factory=dict)
+    decode: Callable[[Tensor], list[Any]] | None = None
 
 
 Examples = Callable[[int], Batch]
@@ -55,6 +57,7 @@ class Turn:
         start: first taken when the clock, in samples, has reached this.
         end: no longer taken from this clock on; None: never ends.
         after: called when the weights have moved (weight clipping).
+        pace: factor of its players' learning rates in this turn (fine-tuning after a pretraining turn).
     """
 
     players: tuple[str, ...]
@@ -64,6 +67,7 @@ class Turn:
     start: int = 0
     end: int | None = None
     after: Callable[[], None] | None = None
+    pace: float = 1.0
 
     @property
     def name(self) -> str:
@@ -122,6 +126,8 @@ class GameSettings(Settings, ABC):
     """A game as a recipe describes it."""
 
     kind: str
+    writes: ClassVar[bool] = False
+    """Whether samples are sentences, written token after token."""
 
     @property
     def guided(self) -> bool:

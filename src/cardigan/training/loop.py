@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -92,9 +93,10 @@ class Loop:
         """Draw the next global batch and return this process's slices of it."""
         start, self.clock = self.clock, self.clock + self.recipe.training.batch
         count = self.recipe.training.batch // self.shards
+        batches = (self._prepare(self.dataset.draw(start + shard * count, count)) for shard in self._my_shards())
         return [
-            Step(self._prepare(self.dataset.draw(start + shard * count, count)), self._random("", shard), start)
-            for shard in self._my_shards()
+            Step(batch, self._random("", shard), start, decode=self._decode)
+            for shard, batch in zip(self._my_shards(), batches, strict=True)
         ]
 
     def take(self, turn: Turn, steps: list[Step]) -> None:
@@ -112,10 +114,14 @@ class Loop:
 
     def _step(self, turn: Turn) -> None:
         training = self.recipe.training
+        pace = turn.pace * training.schedule.factor(self.clock)
         for player in turn.players:
             optimizer = self.optimizers[player]
             for group in optimizer.param_groups:
-                group["lr"] = training.rates.get(player, training.optimizer.rate) * training.schedule.factor(self.clock)
+                group["lr"] = training.rates.get(player, training.optimizer.rate) * pace
+            if training.clip is not None:
+                self.precision.unscale_gradients(optimizer)
+                nn.utils.clip_grad_norm_(self.parameters[player], training.clip)
             self.precision.optimizer_step(optimizer)
             optimizer.zero_grad(set_to_none=True)
         if turn.after is not None:
@@ -139,6 +145,9 @@ class Loop:
         assert isinstance(reduced, Tensor)
         for gradient, part in zip(gradients, reduced.split([each.numel() for each in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
+
+    def _decode(self, samples: Tensor) -> list[Any]:
+        return self.dataset.codec.decode(samples)
 
     def _my_shards(self) -> range:
         accumulate = self.recipe.training.accumulate

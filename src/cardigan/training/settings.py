@@ -25,6 +25,8 @@ class Training(Settings):
     optimizer: Annotated[Optimizer, Choice("kind", OPTIMIZERS)] = Adam()
     rates: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Learning rate by player, where it differs from the optimizer's (two time-scale rule)."""
+    clip: PositiveFloat | None = None
+    """Largest norm of a player's gradient, which is shortened to it (Pascanu et al., 2013); null: none."""
     schedule: Schedule = Schedule()
     average: AverageSettings = AverageSettings()
 

@@ -11,8 +11,8 @@ from cardigan.sample import Form
 from cardigan.settings import Settings
 
 State = tuple[Tensor, ...]
-"""What a writer remembers of the tokens so far and of the source: tensors whose first dimension is the sentence, so that
-sentences can be chosen, repeated and put in another order by indexing each of them."""
+"""What a writer remembers of the tokens so far and of the source: tensors whose first dimension is the sentence, so
+that sentences can be chosen, repeated and put in another order by indexing each of them."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A probability below 1."""
 
@@ -21,7 +21,7 @@ class Writer(nn.Module, ABC):
     """An autoregressive generator of sentences: p(token | tokens before it, source).
 
     Attributes:
-        vocabulary: V, number of tokens; logits of PAD and BEGIN are -inf, since neither is ever written.
+        vocabulary: V, number of tokens; logits of PAD and BEGIN are so low that neither is ever written.
     """
 
     vocabulary: int
@@ -55,8 +55,8 @@ class Writer(nn.Module, ABC):
 class SentenceDiscriminator(Discriminator):
     """Judges sentences: one logit each (N,), or one for each token (N, T), with the mask of those that count.
 
-    A sentence is (N, T) int64 tokens, or (N, T, V) float weights over the vocabulary, through which gradients flow. What
-    stands after an END never changes a logit that counts.
+    A sentence is (N, T) int64 tokens, or (N, T, V) float weights over the vocabulary, through which gradients flow.
+    What stands after an END never changes a logit that counts.
     """
 
     @abstractmethod

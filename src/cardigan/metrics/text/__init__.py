@@ -1,0 +1,1 @@
+"""Metrics of sentences: functions of lists of tokens or of strings."""
