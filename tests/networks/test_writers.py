@@ -70,6 +70,17 @@ def test_steps_say_what_the_whole_says(name: str, paired: bool, dtype: torch.dty
 
 @with_and_without
 @every_writer
+def test_what_counts_is_computed_alone(name: str, paired: bool) -> None:
+    writer = build(name, paired)
+    tokens, source = made(paired=paired)
+    counts, whole = content(tokens), writer(tokens, source)
+    torch.testing.assert_close(writer.counting(tokens, source), whole[counts], atol=1e-5, rtol=1e-5)
+    by_hand = whole.log_softmax(2).gather(2, tokens[..., None]).squeeze(2) * counts
+    torch.testing.assert_close(writer.log_probabilities(tokens, source), by_hand, atol=1e-5, rtol=1e-5)
+
+
+@with_and_without
+@every_writer
 def test_shapes_and_what_is_never_written(name: str, paired: bool) -> None:
     writer = build(name, paired)
     logits = writer(*made(paired=paired))

@@ -62,7 +62,7 @@ class Oracle:
 
     @torch.no_grad()
     def surprise(self, tokens: Tensor) -> Tensor:
-        """(N, T) tokens -> (N,) float32 negative log-likelihood in nats a token; infinite where a special token stands."""
+        """(N, T) tokens -> (N,) negative log-likelihood in nats a token; infinite where a special token stands."""
         return torch.cat([self._surprise(chunk) for chunk in tokens.split(CHUNK)])
 
     def _surprise(self, tokens: Tensor) -> Tensor:

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from cardigan.errors import CardiganError
 from cardigan.games.base import Examples, Game, GameSettings, Guide, Step, Turn
 from cardigan.games.rewards import REWARDS, Reward, score
-from cardigan.games.sequence_methods import METHODS, Method, PolicyGradient, steady
+from cardigan.games.sequence_methods import METHODS, Method, Move, PolicyGradient, steady
 from cardigan.networks.base import Judgement
 from cardigan.networks.sequences import SENTENCE_DISCRIMINATORS, WRITERS
 from cardigan.networks.sequences.base import SentenceDiscriminatorFamily, Writer, WriterFamily
 from cardigan.networks.sequences.recurrent_judge import TextRecurrent
 from cardigan.networks.sequences.sampling import write, write_with
-from cardigan.objectives.policy import chosen, divergence, logistic, per_sentence
+from cardigan.objectives.policy import divergence, logistic, per_sentence, placed
 from cardigan.randomness import Random
 from cardigan.sample import Form
 from cardigan.settings import Choice, Clock, resolve
@@ -123,12 +123,7 @@ class SequenceGame(Game):
         step.made.clear()
         terms = {**played.terms, "adversarial": settings.adversarial_weight * played.terms["adversarial"]}
         if self.anchor is not None:
-            source = step.batch.source
-            with steady(self.generator):
-                logits = self.generator(played.tokens, source) if played.logits is None else played.logits
-            with torch.no_grad():
-                theirs = self.anchor(played.tokens, source)
-            terms["anchor"] = settings.anchor * divergence(logits, theirs, content(played.tokens)).mean()
+            terms["anchor"] = settings.anchor * self._strayed(step, played)
         if settings.replay:
             terms["replay"] = settings.replay * self._likelihood(step)
         return terms
@@ -194,9 +189,20 @@ class SequenceGame(Game):
     def _likelihood(self, step: Step) -> Tensor:
         tokens = step.batch.sample
         mask = content(tokens)
-        found = chosen(self.generator(tokens, step.batch.source), tokens)
+        found = self.generator.log_probabilities(tokens, step.batch.source)
         step.signals["nats"] = -found.detach()[mask].mean()
         return -per_sentence(found, mask).mean()
+
+    def _strayed(self, step: Step, played: Move) -> Tensor:
+        """KL of the generator from the anchor along what it wrote."""
+        assert self.anchor is not None
+        tokens, source, logits = played.tokens, step.batch.source, played.logits
+        mask = content(tokens)
+        with steady(self.generator):
+            logits = self.generator.counting(tokens, source) if logits is None else logits
+        with torch.no_grad():
+            theirs = self.anchor.counting(tokens, source)
+        return per_sentence(placed(divergence(logits, theirs), mask), mask).mean()
 
 
 def _frozen(writer: Writer) -> Writer:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import cross_entropy, softplus
 
 from cardigan.games.base import Step
 from cardigan.networks.sequences.critic import Critic
 from cardigan.networks.sequences.sampling import roll_outs, soft_write
 from cardigan.objectives.adversarial import widen
-from cardigan.objectives.policy import RewardName, chosen, per_sentence, policy_gradient, returns, reward
+from cardigan.objectives.policy import RewardName, per_sentence, placed, policy_gradient, returns, reward
 from cardigan.settings import Count, Settings
 from cardigan.tokens import content
 
@@ -29,7 +29,7 @@ class Move:
 
     Attributes:
         tokens: (N, T) int64, what was written.
-        logits: (N, T, V) of the generator along them, with their graph; None where the method needs none.
+        logits: (M, V) of the generator at the M tokens that count, with their graph; None where the method needs none.
         terms: by name, scalars.
     """
 
@@ -79,13 +79,14 @@ class PolicyGradient(Method):
         with torch.no_grad(), steady(game.generator), steady(game.discriminator):
             gains = self._returns(game, step, tokens, mask)
         with steady(game.generator):
-            logits = game.generator(tokens, source)
+            logits = game.generator.counting(tokens, source)
         terms, expected = {}, _mean_by_place(gains, mask)
         if game.critic is not None:
             told = game.critic(tokens, source)
             terms["critic"] = per_sentence((told - gains).square(), mask).mean()
             expected = told.detach()
-        terms["adversarial"] = policy_gradient(chosen(logits, tokens), gains - expected, mask).mean()
+        found = placed(-cross_entropy(logits, tokens[mask], reduction="none"), mask)
+        terms["adversarial"] = policy_gradient(found, gains - expected, mask).mean()
         step.signals["return"] = gains[:, 0].mean()
         return Move(tokens, logits, terms)
 

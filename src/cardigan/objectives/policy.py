@@ -17,9 +17,9 @@ RewardName = Literal["centred", "probability", "logit", "density-ratio"]
 """Names of what is made of a discriminator's logits: see `reward`."""
 
 
-def chosen(logits: Tensor, tokens: Tensor) -> Tensor:
-    """(N, T, V) logits and (N, T) tokens -> (N, T) log-probabilities of the tokens."""
-    return log_softmax(widen(logits), dim=-1).gather(-1, tokens[..., None]).squeeze(-1)
+def placed(values: Tensor, mask: Tensor) -> Tensor:
+    """(M,) values of the tokens that count, sentence by sentence -> (N, T), 0 elsewhere."""
+    return torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
 
 
 def per_sentence(values: Tensor, mask: Tensor) -> Tensor:
@@ -77,8 +77,8 @@ def policy_gradient(log_probabilities: Tensor, advantages: Tensor, mask: Tensor)
     return -per_sentence(log_probabilities * advantages.detach(), mask)
 
 
-def divergence(logits: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
-    """KL(policy || reference) of the next token, exact over the vocabulary: (N, T, V) logits of both -> (N,)."""
+def divergence(logits: Tensor, reference: Tensor) -> Tensor:
+    """KL(policy || reference) of the next token, exact over the vocabulary: (M, V) logits of both -> (M,)."""
     mine, theirs = log_softmax(widen(logits), dim=-1), log_softmax(widen(reference), dim=-1)
     weight = mine.exp()
-    return per_sentence(torch.where(weight > 0, weight * (mine - theirs), 0.0).sum(dim=-1), mask)
+    return torch.where(weight > 0, weight * (mine - theirs), 0.0).sum(dim=-1)

@@ -3,12 +3,15 @@
 from abc import ABC, abstractmethod
 from typing import Annotated
 
+import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from cardigan.networks.base import Discriminator, Judgement, Units
 from cardigan.sample import Form
 from cardigan.settings import Settings
+from cardigan.tokens import content
 
 State = tuple[Tensor, ...]
 """What a writer remembers of the tokens so far and of the source: tensors whose first dimension is the sentence, so
@@ -27,16 +30,36 @@ class Writer(nn.Module, ABC):
     vocabulary: int
 
     @abstractmethod
-    def forward(self, tokens: Tensor, source: Tensor | None = None) -> Tensor:
-        """Logits of all tokens at once (teacher forcing).
+    def hidden(self, tokens: Tensor, source: Tensor | None = None) -> Tensor:
+        """What logits are made of, for all tokens at once (teacher forcing).
 
         Args:
-            tokens: (N, T) int64; what stands after an END changes no logit up to it.
+            tokens: (N, T) int64; what stands after an END changes nothing up to it.
             source: (N, S) int64, padded likewise, where samples are made from something.
 
         Returns:
-            (N, T, V) float32: at t of token t, given those before it (BEGIN stands before the first).
+            (N, T, D): at t for token t, given those before it (BEGIN stands before the first).
         """
+
+    @abstractmethod
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., D) -> (..., V) float32."""
+
+    def forward(self, tokens: Tensor, source: Tensor | None = None) -> Tensor:
+        """(N, T) tokens and sources as in `hidden` -> (N, T, V) float32 logits."""
+        return self.logits(self.hidden(tokens, source))
+
+    def counting(self, tokens: Tensor, source: Tensor | None = None) -> Tensor:
+        """(M, V) float32 logits of the M tokens up to each END, sentence by sentence: the others cost nothing."""
+        counts = content(tokens)
+        longest = int(counts.sum(dim=1).max())
+        return self.logits(self.hidden(tokens[:, :longest], source)[counts[:, :longest]])
+
+    def log_probabilities(self, tokens: Tensor, source: Tensor | None = None) -> Tensor:
+        """(N, T) float32 of each token, given those before it; 0 after END."""
+        counts = content(tokens)
+        found = -F.cross_entropy(self.counting(tokens, source), tokens[counts], reduction="none")
+        return torch.zeros(tokens.shape, dtype=found.dtype, device=found.device).masked_scatter(counts, found)
 
     @abstractmethod
     def begin(self, count: int, length: int, source: Tensor | None = None) -> State:

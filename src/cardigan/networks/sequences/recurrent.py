@@ -85,12 +85,16 @@ class RecurrentWriter(Writer):
         self.reader = RecurrentReader(settings, self.states) if form.source is not None else None
         self.combine = nn.Linear(2 * width, width) if form.source is not None else None
 
-    def forward(self, tokens: Tensor, source: Tensor | None = None) -> Tensor:
-        """(N, T) int64 and, where there are sources, (N, S) int64 -> (N, T, V) float32."""
+    def hidden(self, tokens: Tensor, source: Tensor | None = None) -> Tensor:
+        """(N, T) int64 and, where there are sources, (N, S) int64 -> (N, T, D)."""
         state, masks, memory = self._split(self.begin(len(tokens), tokens.shape[1], source))
         x = self.words.embed(shifted(tokens))
         x = x * masks[0][:, None] if masks else x
-        return self.words.logits(self._attended(self.layers(x, state, masks[1:])[-1], memory))
+        return self._attended(self.layers(x, state, masks[1:])[-1], memory)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., D) -> (..., V) float32."""
+        return self.words.logits(hidden)
 
     def begin(self, count: int, length: int, source: Tensor | None = None) -> State:
         """The state before the first token of `count` sentences."""

@@ -67,13 +67,18 @@ class TransformerWriter(Writer):
         self.norm = norm(width)
         self.reader = Reader(width, depth, heads, dropout, fused=True) if self.reads else None
 
-    def forward(self, tokens: Tensor, source: Tensor | None = None) -> Tensor:
-        """(N, T) int64 and, where there are sources, (N, S) int64 -> (N, T, V) float32."""
+    def hidden(self, tokens: Tensor, source: Tensor | None = None) -> Tensor:
+        """(N, T) int64 and, where there are sources, (N, S) int64 -> (N, T, D)."""
         memory, counts = self._read(source)
         x, angles = self._embed(shifted(tokens)), self.rotary(0, tokens.shape[1])
         for block, pairs in zip(self.blocks, memory, strict=True):
             x, _ = block(x, angles, causal=True, memory=pairs, memory_counts=counts)
-        return self.words.logits(self.norm(x))
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., D) -> (..., V) float32."""
+        return self.words.logits(hidden)
 
     def begin(self, count: int, length: int, source: Tensor | None = None) -> State:
         """The state before the first token of `count` sentences: no keys and values yet."""
