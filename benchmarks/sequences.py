@@ -1,0 +1,323 @@
+"""Sentences: the adversarial game against likelihood, on quality and diversity, over temperatures.
+
+    CARDIGAN_DATA=... python benchmarks/sequences.py [NAME ...] [--folder runs/sequences] [--train-only]
+
+Resumable: what is finished is not done again, what was interrupted goes on. For every task and seed two runs are
+trained: the recipe as shipped (likelihood until game.start, then the game), and likelihood alone for as many minutes.
+Judged on the test split: the likelihood model where the game began, likelihood after equal time, and the game, at every
+temperature; an n-gram model; and real sentences of the train split in their place (floor). The temperature to be quoted
+is that of the least local Fréchet distance on validation. Figures go to docs/results/sequences/*.json and *.png.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import cardigan
+from cardigan.data.base import Data
+from cardigan.extractors.local import local
+from cardigan.metrics.frechet import frechet_distance
+from cardigan.metrics.moments import Moments
+from cardigan.metrics.text.averages import average
+from cardigan.metrics.text.bleu import bleu, self_bleu
+from cardigan.metrics.text.corpus import corpus_bleu, corpus_chrf, difference
+from cardigan.metrics.text.diversity import copies, distinct, loops
+from cardigan.metrics.text.ngram import NGram
+from cardigan.metrics.text.verse import form_kept, rhyme_classes, rhymes
+from cardigan.networks.sequences.sampling import Sampling
+from cardigan.run import Run
+from cardigan.tokens import content
+from cardigan.writing import Writing
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results" / "sequences"
+TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
+SAMPLES = 2_000
+LIKELIHOOD = "game.adversarial_weight=0"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, how often, and how it is judged.
+
+    Attributes:
+        recipe: a shipped one.
+        seeds: of training.
+        judged: which of the functions below judges it.
+        overrides: of the recipe.
+    """
+
+    recipe: str
+    seeds: tuple[int, ...]
+    judged: str
+    overrides: tuple[str, ...] = ()
+
+
+TASKS = {
+    "captions": Task("captions", (0, 1, 2), "curves"),
+    "captions-gumbel": Task("captions", (0,), "curves", ("game.method=gumbel",)),
+    "poems": Task("poems", (0,), "curves"),
+    "translate-de-en": Task("translate-de-en", (0,), "translation"),
+    "oracle": Task("oracle", (0, 1, 2), "oracle"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", default=list(TASKS))
+    parser.add_argument("--folder", type=Path, default=Path("runs/sequences"))
+    parser.add_argument("--threads", type=int, default=1, help="of a training")
+    parser.add_argument("--train-only", action="store_true", help="judge later")
+    parser.add_argument("--again", action="store_true", help="judge what was judged already once more")
+    arguments = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for name in arguments.names:
+        for seed in TASKS[name].seeds:
+            game, alone = pair(name, seed, arguments.folder, arguments.threads)
+            path = RESULTS / f"{name}-{seed}.json"
+            if not arguments.train_only and (arguments.again or not path.exists()):
+                judge: Callable[[Run, Run], dict[str, Any]] = JUDGES[TASKS[name].judged]
+                path.write_text(json.dumps(about(game, alone) | judge(game, alone), indent=1) + "\n")
+    if not arguments.train_only:
+        draw_figures()
+
+
+def pair(name: str, seed: int, folder: Path, threads: int) -> tuple[Run, Run]:
+    """The run of the game, and that of likelihood alone for as many minutes."""
+    task = TASKS[name]
+    options = [*task.overrides, f"training.seed={seed}", f"engine.threads={threads}", "engine.device=cpu"]
+    game = trained(task.recipe, options, folder / f"{name}-{seed}", threads)
+    minutes = json.loads((game.checkpoint_folder / f"{game.clocks()[-1]:09d}" / "state.json").read_text())["minutes"]
+    budget = [*options, LIKELIHOOD, f"training={{samples: null, minutes: {minutes:.3f}}}"]
+    return game, trained(task.recipe, budget, folder / f"{name}-{seed}-likelihood", threads)
+
+
+def trained(recipe: str, options: Sequence[str], folder: Path, threads: int) -> Run:
+    """Train, or go on: by the very commands a user would type."""
+    begun = (folder / "recipe.yaml").exists()
+    command = [sys.executable, "-m", "cardigan", *(["resume", str(folder)] if begun else ["train", recipe, *options])]
+    command += [] if begun else ["--out", str(folder)]
+    print("$", " ".join(command[1:]), flush=True)
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    return Run(folder)
+
+
+def about(game: Run, alone: Run) -> dict[str, Any]:
+    """What the figures were measured with."""
+    return {
+        "date": date.today().isoformat(),
+        "trained": game.environment["environment"],
+        "engine": game.environment["engine"],
+        "seed": game.recipe.training.seed,
+        "samples": SAMPLES,
+        "clocks": {"start": started(game), "game": game.clocks()[-1], "equal time": alone.clocks()[-1]},
+        "minutes": round(game.scalars()[-1]["minutes"], 2),
+    }
+
+
+def started(game: Run) -> int:
+    """The clock of the checkpoint at which likelihood ended."""
+    start: int = game.recipe.game.start  # type: ignore[attr-defined]
+    return max(clock for clock in game.clocks() if clock <= start)
+
+
+def models(game: Run, alone: Run) -> dict[str, Writing]:
+    """The three that are compared."""
+    return {
+        "likelihood": Writing(game, started(game)),
+        "equal time": Writing(alone),
+        "game": Writing(game),
+    }
+
+
+class Reference:
+    """Real sentences of one split, and what writing is measured with against them."""
+
+    def __init__(self, data: Data, split: str) -> None:
+        self.train, self.real = data.load("train"), data.load(split)  # type: ignore[arg-type]
+        self.eye = local(data, "judge" if split == "test" else "guide")
+        self.tokens = self.real.take(torch.arange(len(self.real))).sample
+        self.rows = rows(self.tokens)
+        self.moments = self._moments(self.tokens)
+
+    def distance(self, tokens: torch.Tensor) -> float:
+        """Local Fréchet distance to the real sentences."""
+        mine = self._moments(tokens)
+        return frechet_distance(mine.mean, mine.covariance, self.moments.mean, self.moments.covariance)
+
+    def _moments(self, tokens: torch.Tensor) -> Moments:
+        moments = Moments(self.eye.dimension, 1)
+        moments.add(self.eye(tokens).values)
+        return moments
+
+    @property
+    def train_rows(self) -> list[list[int]]:
+        """The train split."""
+        return rows(self.train.take(torch.arange(len(self.train))).sample)
+
+
+@cache
+def reference(data: Data, split: str) -> Reference:
+    return Reference(data, split)
+
+
+def rows(tokens: torch.Tensor) -> list[list[int]]:
+    """(N, T) tokens -> lists without what stands after the end, and without the end."""
+    counts = content(tokens).sum(dim=1) - (tokens == 2).any(dim=1).long()
+    return [row[:count] for row, count in zip(tokens.tolist(), counts.tolist(), strict=True)]
+
+
+def curves(game: Run, alone: Run) -> dict[str, Any]:
+    """Quality and diversity of every model at every temperature."""
+    data = game.recipe.data
+    test, validation = reference(data, "test"), reference(data, "validation")
+    points: dict[str, list[dict[str, Any]]] = {}
+    for name, writing in models(game, alone).items():
+        points[name] = []
+        for temperature in TEMPERATURES:
+            how = Sampling(temperature=temperature)
+            tokens = torch.cat(list(writing.stream(SAMPLES, seed=1, how=how)))
+            chosen_by = torch.cat(list(writing.stream(SAMPLES, seed=2, how=how)))
+            found = measured(tokens, test, writing.codec.decode(tokens))
+            points[name].append({"temperature": temperature, "validation-fd": validation.distance(chosen_by), **found})
+            print(name, points[name][-1], flush=True)
+    held_out = {name: nats(writing, test) for name, writing in models(game, alone).items()}
+    generator = torch.Generator().manual_seed(0)
+    grams = NGram(test.train_rows, 5).sample(SAMPLES, test.tokens.shape[1] - 1, generator)
+    real = test.train.draw(0, SAMPLES).sample
+    return {
+        "points": points,
+        "nats a token": held_out,
+        "n-gram": measured(packed(grams, test.tokens.shape[1]), test, None),
+        "real": measured(real, test, test.train.codec.decode(real)),
+    }
+
+
+def measured(tokens: torch.Tensor, test: Reference, texts: list[str] | None) -> dict[str, Any]:
+    """Scores with 95% intervals where there are such."""
+    mine = rows(tokens)
+    quality, likeness = bleu(mine, test.rows), self_bleu(mine)
+    found: dict[str, Any] = {f"bleu-{order}": average(values) for order, values in quality.items()}
+    found |= {f"self-bleu-{order}": average(values) for order, values in likeness.items()}
+    found |= {f"distinct-{order}": value for order, value in distinct(mine).items()}
+    found |= {"fd": test.distance(tokens), "copies": copies(mine, test.train_rows).share}
+    found |= {"loops": float(loops(mine).float().mean()), "length": sum(map(len, mine)) / len(mine)}
+    if texts is not None and all(len(text) == 24 for text in test.train.codec.decode(test.tokens[:50])):
+        found["form"] = float(form_kept(texts).float().mean())
+        found["rhyme"] = rhymes(texts, rhyme_classes(test.train.codec.decode(test.train.draw(0, 8000).sample))).share
+    return found
+
+
+def packed(sentences: list[list[Any]], length: int) -> torch.Tensor:
+    """Lists of tokens -> (N, length), END and PAD behind each."""
+    tokens = torch.zeros(len(sentences), length, dtype=torch.int64)
+    for row, sentence in enumerate(sentences):
+        kept = [*sentence, 2][:length]
+        tokens[row, : len(kept)] = torch.tensor(kept)
+    return tokens
+
+
+@torch.no_grad()
+def nats(writing: Writing, test: Reference) -> float:
+    """Negative log-likelihood of real sentences, a token."""
+    found = [writing.writer.log_probabilities(chunk.to(writing.device)).sum() for chunk in test.tokens.split(250)]
+    return float(-torch.stack(found).sum() / content(test.tokens).sum())
+
+
+def translation(game: Run, alone: Run) -> dict[str, Any]:
+    """BLEU and chrF of beam search on the test split, and how surely the game is better."""
+    real = game.recipe.data.load("test")
+    sources, truths = real.input_texts(), real.texts()  # type: ignore[attr-defined]
+    made = {
+        name: [answer.text for answer in writing.translate(sources)] for name, writing in models(game, alone).items()
+    }
+    scored = {name: corpus_bleu(texts, truths) for name, texts in made.items()}
+    found: dict[str, Any] = {
+        name: {
+            "bleu": [scored[name].value, scored[name].low, scored[name].high],
+            "chrf": corpus_chrf(texts, truths).value,
+            "signature": scored[name].signature,
+        }
+        for name, texts in made.items()
+    }
+    gained = {rival: vars(difference(scored["game"], scored[rival])) for rival in ("likelihood", "equal time")}
+    triples = zip(sources[:8], truths[:8], made["game"][:8], strict=True)
+    shown = [{"source": source, "truth": truth, "made": text} for source, truth, text in triples]
+    return {"scores": found, "game less": gained, "examples": shown}
+
+
+def oracle(game: Run, alone: Run) -> dict[str, Any]:
+    """How probable the oracle finds what each model writes, and the oracle's own sentences."""
+    judge = game.recipe.data.writer()  # type: ignore[attr-defined]
+    points = {
+        name: {
+            str(temperature): scored(judge, torch.cat(list(writing.stream(SAMPLES, seed=1, how=Sampling(temperature)))))
+            for temperature in (0.7, 0.8, 0.9, 1.0)
+        }
+        for name, writing in models(game, alone).items()
+    }
+    return {"nll-oracle": points, "oracle itself": scored(judge, game.recipe.data.load("test").draw(0, SAMPLES).sample)}
+
+
+def scored(judge: Any, tokens: torch.Tensor) -> dict[str, Any]:
+    """NLL-oracle with its interval, and how much sentences repeat one another."""
+    values = judge.surprise(tokens)
+    unsaid = values.isinf()  # a special token, of which the oracle knows nothing
+    return {
+        "nll": average(values[~unsaid].numpy()),
+        "left out": int(unsaid.sum()),
+        "self-bleu-3": average(self_bleu(rows(tokens), (3,))[3]),
+    }
+
+
+JUDGES = {"curves": curves, "translation": translation, "oracle": oracle}
+COLOURS = {"likelihood": "tab:blue", "equal time": "tab:green", "game": "tab:red"}
+
+
+def draw_figures() -> None:
+    """One figure for each task judged by curves: BLEU against self-BLEU, and distance over temperature."""
+    from matplotlib.figure import Figure
+
+    for name, task in TASKS.items():
+        found = [path for seed in task.seeds if (path := RESULTS / f"{name}-{seed}.json").exists()]
+        if task.judged != "curves" or not found:
+            continue
+        figure = Figure(figsize=(11, 4.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        for number, path in enumerate(found):
+            draw(json.loads(path.read_text()), left, right, labelled=number == 0)
+        left.set(xlabel="self-BLEU-3 of 2,000 sentences (right: they repeat one another)", ylabel="BLEU-3 against test")
+        right.set(xlabel="temperature", ylabel="local-FD against test", yscale="log")
+        for axes in (left, right):
+            axes.grid(alpha=0.3)
+            axes.legend(fontsize="small")
+        figure.suptitle(f"{name}: every point a temperature, {len(found)} seed{'s' if len(found) > 1 else ''}")
+        figure.savefig(RESULTS / f"{name}.png", dpi=110)
+
+
+def draw(content_: dict[str, Any], left: Any, right: Any, labelled: bool) -> None:
+    for name, points in content_["points"].items():
+        label = name if labelled else None
+        x, y = ([point[key][0] for point in points] for key in ("self-bleu-3", "bleu-3"))
+        bars = [(point["bleu-3"][2] - point["bleu-3"][1]) / 2 for point in points]
+        left.errorbar(x, y, bars, marker="o", markersize=3, linewidth=1, color=COLOURS[name], label=label)
+        temperatures, distances = ([point[key] for point in points] for key in ("temperature", "fd"))
+        right.plot(temperatures, distances, marker="o", markersize=3, linewidth=1, color=COLOURS[name], label=label)
+    if labelled:
+        for name, marker in (("n-gram", "s"), ("real", "*")):
+            point = content_[name]
+            left.plot(point["self-bleu-3"][0], point["bleu-3"][0], marker, color="black", label=name)
+            right.axhline(point["fd"], linestyle="--" if name == "real" else ":", color="black", label=name)
+
+
+if __name__ == "__main__":
+    main()
