@@ -154,6 +154,17 @@ def test_a_reward_that_gives_nonsense_is_named(given: list[Any]) -> None:
         game.generator_loss(step_of())
 
 
+def test_known_rewards() -> None:
+    from cardigan.games.rewards import REWARDS, drug_likeness, verse
+
+    assert set(REWARDS) == {"verse", "drug-likeness"}
+    kept = "秦川雄帝宅，函谷壮皇居。绮殿千寻起，离宫百雉余。"
+    assert verse([kept, kept[:-1], ""]) == [1.0, 0.0, 0.0]
+    pytest.importorskip("rdkit", reason="the extra molecules is not installed")
+    benzene, nothing = drug_likeness(["c1ccccc1", "c1cc(("])
+    assert 0 < benzene < 1 and nothing == 0
+
+
 def test_a_function_outside_of_the_package_is_not_loaded_unless_trusted() -> None:
     with pytest.raises(ValueError, match="--trust my_module"):
         Sequence(generator=WRITER, rewards=[{"function": "my_module:rhyme"}])  # type: ignore[arg-type]

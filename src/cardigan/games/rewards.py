@@ -6,9 +6,14 @@ import torch
 from torch import Tensor
 
 from cardigan.errors import CardiganError
+from cardigan.metrics.text.molecules import molecules
+from cardigan.metrics.text.verse import form_kept
 from cardigan.settings import Settings
 
-REWARDS: dict[str, str] = {}
+REWARDS = {
+    "verse": "cardigan.games.rewards:verse",
+    "drug-likeness": "cardigan.games.rewards:drug_likeness",
+}
 """Scoring functions known by name: name -> "module:function"."""
 
 
@@ -20,6 +25,22 @@ class Reward(Settings):
     list of sentences (strings), returns as many numbers."""
     weight: float = 1.0
     """Factor of its numbers beside the discriminator's reward."""
+
+
+def verse(sentences: list[str]) -> list[float]:
+    """1 for four lines of five characters with one mark behind each, else 0."""
+    return [float(each) for each in form_kept(sentences)]
+
+
+def drug_likeness(sentences: list[str]) -> list[float]:
+    """QED of a SMILES, 0..1; 0 where it is no molecule.
+
+    Raises:
+        CardiganError: RDKit, which comes with the extra "molecules", is not installed.
+    """
+    found = molecules(sentences)
+    values = iter(found.drug_likeness.tolist())
+    return [next(values) if valid else 0.0 for valid in found.valid]
 
 
 def score(function: Callable[[list[str]], list[float]], texts: list[str], device: torch.device) -> Tensor:
