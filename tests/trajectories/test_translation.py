@@ -15,11 +15,12 @@ from cardigan.training.loop import Loop
 
 PAIRS = ["data.source=digits", "data.size=16", "data.crop=null", "data.channels=3", "game.start=48"]
 DOMAINS = ["data.source=digits", "data.inputs='3'", "data.outputs='7'", "data.size=16", "game.pool=5"]
+SHALLOW = "game.discriminator.depth=2"
 NARROW = ["training.batch=16", "game.generator.width=8", "game.discriminator.width=8"]
 GAMES = {
     "super-resolution-x4": [*PAIRS, "training.accumulate=2"],
-    "inpainting": [*PAIRS, "game.generator.dropout=0.3", "game.penalties.r1={weight: 1, interval: 2}"],
-    "colourisation": PAIRS,
+    "inpainting": [*PAIRS, SHALLOW, "game.generator.dropout=0.3", "game.penalties.r1={weight: 1, interval: 2}"],
+    "colourisation": [*PAIRS, SHALLOW],
     "summer-to-winter": DOMAINS,
     "summer-to-winter-cut": DOMAINS[:-1],
 }
