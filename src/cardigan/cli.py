@@ -293,7 +293,7 @@ def evaluate(
     metrics: Annotated[str, typer.Option(metavar="KEYS", help="Such as fd,kd,is,prdc; all: the slow ones too.")] = "",
     samples: Annotated[int | None, typer.Option(min=2, metavar="N", help="Generated samples.")] = None,
     extractor: Annotated[
-        str | None, typer.Option(metavar="NAME", help="local, inception, dinov2, clip, raw, or an .onnx file.")
+        str | None, typer.Option(metavar="NAME", help="local, inception, dinov2, clip, minilm, raw, or an .onnx file.")
     ] = None,
     checkpoint: Annotated[str, typer.Option(metavar="best|last|SAMPLES", help="Which checkpoint.")] = "best",
     against: Annotated[
@@ -303,7 +303,10 @@ def evaluate(
     raw: Annotated[bool, typer.Option("--raw", help="The generator itself, not its average.")] = False,
     truncation: Annotated[float, typer.Option(help="Below 1: better samples, less variety.")] = 1.0,
     direction: Annotated[str, typer.Option(metavar="forward|backward", help="Of a translator.")] = "forward",
-    baselines: Annotated[bool, typer.Option("--baselines", help="Judge ways without training beside it.")] = False,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Judge simpler ways beside it.")] = False,
     on: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Other pictures for what is judged picture by picture.")
     ] = None,
@@ -318,6 +321,7 @@ def evaluate(
     from cardigan.evaluation.evaluate import evaluate as judge
     from cardigan.training.progress import Reading
 
+    given = (temperature, top_k, top_p)
     with _trusting(trust), Reading(Console(stderr=True)) as reading:
         found, page = judge(
             subject,
@@ -330,6 +334,7 @@ def evaluate(
             weights="raw" if raw else "average",
             truncation=truncation,
             direction=direction,  # type: ignore[arg-type]
+            sampling=None if given == (None, None, None) else _sampling(*given),
             baselines=baselines,
             on=on,
             seed=seed,

@@ -15,7 +15,7 @@ from cardigan.evaluation.audit import Audit, audit
 from cardigan.evaluation.evaluate import THREADS, folder_for
 from cardigan.evaluation.report.audited import write_audit
 from cardigan.evaluation.subject import Candidate, candidate
-from cardigan.extractors import open_extractor
+from cardigan.extractors import open_extractor, usual
 from cardigan.files import check_folder, writable, write_text
 from cardigan.randomness import derive_seed
 
@@ -56,6 +56,8 @@ def audit_subject(
     if out is not None:
         check_folder(Path(out))
     who = candidate(subject, against, overrides, checkpoint=checkpoint, watch=watch)
+    if who.form.vocabulary:
+        raise CardiganError(f"{subject}: it writes sentences, which carry no labels; allowed: runs that make pictures")
     data = _labelled(who.data, attribute)
     train = data.load("train", 0, watch)
     count = min(samples or SAMPLES, who.most or samples or SAMPLES)
@@ -63,7 +65,7 @@ def audit_subject(
         _generated(who, count, seed, train),
         train,
         data.load("test", 0, watch),
-        extractor=open_extractor("local" if len(who.form.shape) == 3 else "raw", who.data, who.form, watch),
+        extractor=open_extractor(usual(who.form), who.data, who.form, watch),
         attribute=attribute if attribute == LABEL else Path(attribute).stem,
         seed=seed,
         watch=watch,

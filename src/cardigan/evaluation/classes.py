@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from cardigan.evaluation.measures import Scene, per_class, predicted
+from cardigan.evaluation.measures import per_class, predicted
 from cardigan.evaluation.result import ClassShare
+from cardigan.evaluation.scene import Scene
 from cardigan.metrics.jackknife import wilson
 
 

@@ -20,23 +20,26 @@ from cardigan.data.sources.source import Split
 from cardigan.errors import CardiganError
 from cardigan.evaluation.classes import shares_of_classes
 from cardigan.evaluation.exhibits import exhibits
+from cardigan.evaluation.language import language_of, ways
 from cardigan.evaluation.likeness import Likeness, judge
 from cardigan.evaluation.makers import Translate, translated_stream
-from cardigan.evaluation.measures import Found, Measure, Scene, chosen
+from cardigan.evaluation.measures import chosen
 from cardigan.evaluation.names import score_name
 from cardigan.evaluation.protocol import Protocol, Score
 from cardigan.evaluation.real import SEED, TRAIN, Real, look_at_real
 from cardigan.evaluation.report.page import write_report
 from cardigan.evaluation.report.words import summarise
 from cardigan.evaluation.result import Evaluation, Rival
+from cardigan.evaluation.scene import Found, Measure, Scene
 from cardigan.evaluation.subject import Candidate, candidate
 from cardigan.evaluation.usefulness import Study, Usefulness, augmentation_study, classification_accuracy_score
 from cardigan.evaluation.view import GROUPS, View, look
-from cardigan.extractors import open_extractor
+from cardigan.extractors import open_extractor, usual
 from cardigan.extractors.base import BLIND, Extractor
 from cardigan.extractors.local import class_names
 from cardigan.extractors.lpips import available
 from cardigan.files import check_folder, writable, write_text
+from cardigan.networks.sequences.sampling import Sampling
 from cardigan.players import Weights
 from cardigan.randomness import derive_seed
 from cardigan.sample import Batch
@@ -61,6 +64,7 @@ def evaluate(
     weights: Weights = "average",
     truncation: float = 1.0,
     direction: Direction = "forward",
+    sampling: Sampling | None = None,
     baselines: bool = False,
     on: str | None = None,
     seed: int = 0,
@@ -79,10 +83,11 @@ def evaluate(
         overrides: of the real data, such as "data.size=64".
         metrics: keys such as "fd", "prdc"; none: all that need no training.
         samples: generated samples; by default as many as real ones, within 1,000 and 10,000.
-        extractor: "local", "inception", "dinov2", "clip", "raw", or an ONNX file.
+        extractor: "local", "inception", "dinov2", "clip", "minilm", "raw", or an ONNX file.
         checkpoint: "best", "last" or a clock.
         direction: of a translator.
-        baselines: whether ways that need no training are judged beside a translator.
+        sampling: how tokens are chosen, of a run that writes sentences; None: temperature 1, of translations beam search.
+        baselines: whether simpler ways are judged beside a translator or a writer of sentences.
         on: a source of other pictures for what is judged picture by picture; of one with splits, those of train.
         seed: of the generated samples.
         out: folder of the two files, which are evaluation.json and report.html there; by default the run's folder, or
@@ -107,11 +112,12 @@ def evaluate(
         weights=weights,
         truncation=truncation,
         direction=direction,
+        sampling=sampling,
         watch=watch,
     )
-    if who.translate is None and (baselines or on is not None):
+    if who.translate is None and (on is not None or (baselines and who.surprise is None)):
         raise CardiganError("--baselines, --on: only for runs that make samples of sources; this one has none")
-    eye = open_extractor(extractor or ("local" if len(who.form.shape) == 3 else "raw"), who.data, who.form, watch)
+    eye = open_extractor(extractor or usual(who.form), who.data, who.form, watch)
     real = look_at_real(who.data, split, samples, who.most, eye, watch)
     asked = "lpips" in metrics or ("lpips" in wanted and available())
     exam = None if who.translate is None else Exam(who, real, eye, on, asked, watch)
@@ -129,12 +135,14 @@ def evaluate(
         seed=seed,
         paths=None if who.paths is None else partial(who.paths, eye, seed),
         likeness=None if exam is None or who.translate is None else exam.judged(who.translate),
+        language=language_of(who, real, metrics),
         usefulness=partial(_usefulness, who, real, seed, watch) if who.labelled else None,
         augmentation=partial(_augmentation, who, real, seed, watch) if who.labelled else None,
     )
-    evaluation = _judged(who, scene, real, eye, wanted, watch)
-    if exam is not None and baselines:
-        evaluation = replace(evaluation, rivals=tuple(exam.rivals(scene, wanted)))
+    evaluation = _judged(who, scene, real, eye, wanted, metrics, watch)
+    if baselines:
+        beside = _writers(who, scene, real, eye, watch) if exam is None else exam.rivals(scene)
+        evaluation = replace(evaluation, rivals=tuple(_rival(*each, wanted, who, real, eye) for each in beside))
     if exam is not None and on is not None:
         remarks = (f"{on}: {each}." for each in exam.dataset.remarks)
         evaluation = replace(evaluation, remarks=(*evaluation.remarks, *remarks))
@@ -227,32 +235,49 @@ class Exam:
         self.watch("translating and comparing pictures", 0, 0)
         return judge(self.dataset, translate, self.who.codec, self.eye, reference=self.reference, lpips=self.lpips)
 
-    def rivals(self, scene: Scene, wanted: dict[str, Measure]) -> Iterator[Rival]:
-        """What ways that need no training reach."""
+    def rivals(self, scene: Scene) -> Iterator[tuple[str, Scene]]:
+        """The scene with what ways that need no training make, by the name of the way."""
         count = scene.generated.count
         for name, restore in self.dataset.baselines.items():
             self.watch(f"judging the baseline {name}", 0, 0)
             batches = translated_stream(restore, count, 0, None, self.real.data)
             view = look(name, (self.who.codec.rounded(batch) for batch in batches), self.eye)
-            beside = scene.with_rival(view, self.judged(restore))
-            measures = {key: each for key, each in wanted.items() if not each.why_not(beside)}
-            scores = [
-                _score(found, each, {}, {}, self.who, beside, self.real, self.eye)
-                for each in measures.values()
-                for found in each.run(beside)
-            ]
-            yield Rival(name, tuple(scores))
+            yield name, scene.with_rival(view, self.judged(restore))
+
+
+def _writers(who: Candidate, scene: Scene, real: Real, eye: Extractor, watch: Watch) -> Iterator[tuple[str, Scene]]:
+    """The scene with what simpler ways write, by the name of the way."""
+    assert scene.language is not None
+    for name, batches, surprise in ways(scene.language, real, scene.generated.count, scene.seed):
+        watch(f"judging the baseline {name}", 0, 0)
+        view = look(name, (who.codec.rounded(batch) for batch in batches), eye)
+        yield name, scene.with_writer(view, surprise)
+
+
+def _rival(name: str, scene: Scene, wanted: dict[str, Measure], who: Candidate, real: Real, eye: Extractor) -> Rival:
+    measures = (each for each in wanted.values() if not each.why_not(scene))
+    return Rival(
+        name,
+        tuple(_score(found, each, {}, {}, who, scene, real, eye) for each in measures for found in each.run(scene)),
+    )
 
 
 def _judged(
-    who: Candidate, scene: Scene, real: Real, eye: Extractor, wanted: dict[str, Measure], watch: Watch
+    who: Candidate,
+    scene: Scene,
+    real: Real,
+    eye: Extractor,
+    wanted: dict[str, Measure],
+    asked: Sequence[str],
+    watch: Watch,
 ) -> Evaluation:
     stand_ins = [scene.with_generated(view) for view in (real.floor, real.trivial)]
-    scores, remarks, pairs = list[Score](), [*who.remarks, *real.remarks], list[tuple[int, int]]()
+    scores, missing, pairs = list[Score](), dict[str, list[str]](), list[tuple[int, int]]()
     for number, (name, measure) in enumerate(wanted.items()):
         watch(f"measuring {name}", number, len(wanted))
         if reason := measure.why_not(scene):
-            remarks.append(f"{name} was not measured: {reason}.")
+            if name in asked or not measure.quiet:
+                missing.setdefault(reason, []).append(name)
             continue
         found = list(measure.run(scene))
         low, high = (
@@ -261,6 +286,9 @@ def _judged(
         )
         scores += [_score(each, measure, low, high, who, scene, real, eye) for each in found]
         pairs += [pair for each in found for pair in each.pairs]
+    remarks = [*who.remarks, *real.remarks]
+    for reason, names in missing.items():
+        remarks.append(f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} not measured: {reason}.")
     classes = shares_of_classes(scene)
     return Evaluation(
         subject=who.subject,
@@ -304,6 +332,7 @@ def _score(
         date=date.today().isoformat(),
         libraries={name: version(name) for name in ("torch", "numpy", "pillow")} | {"cardigan": cardigan.__version__},
         extractor_facts=dict(looked.facts),
+        sampling=who.subject.sampling or None,
     )
     return Score(
         name=score_name(found.key, (eye if measure.network else BLIND).name),

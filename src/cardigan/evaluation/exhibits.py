@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from cardigan.data.base import Codec, Dataset
-from cardigan.evaluation.measures import NEIGHBOURS, Scene
+from cardigan.evaluation.excerpts import excerpts
+from cardigan.evaluation.measures import NEIGHBOURS
 from cardigan.evaluation.result import Exhibit
+from cardigan.evaluation.scene import Scene
 from cardigan.metrics.manifold import realism
 
 SHOWN = 64
@@ -21,11 +23,13 @@ ROWS = 8
 
 
 def exhibits(scene: Scene, pairs: Sequence[tuple[int, int]], train: Dataset, codec: Codec) -> list[Exhibit]:
-    """What is shown of the subject; nothing for kinds of samples that are not rendered as pictures.
+    """What is shown of the subject; nothing for kinds of samples that are neither pictures nor sentences.
 
     Args:
         pairs: generated and train samples that look most like copies.
     """
+    if scene.language is not None:
+        return excerpts(scene, scene.language)
     if codec.extension != ".png":
         return []
     made, real = scene.generated.samples, scene.reference.samples

@@ -1,163 +1,46 @@
 """What can be measured: each measure turns views of generated and of real samples into one or more scores."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from math import sqrt
-from typing import TypeVar
 
-import torch
 from torch import Tensor
 
 from cardigan.errors import CardiganError
 from cardigan.evaluation.likeness import Likeness
 from cardigan.evaluation.protocol import Better
-from cardigan.evaluation.usefulness import Study, Usefulness
+from cardigan.evaluation.scene import INF, Found, Measure, Run, Scene, but, interval, left_out
+from cardigan.evaluation.sentences import SENTENCES
 from cardigan.evaluation.view import GROUPS, View
-from cardigan.extractors.base import Eye
 from cardigan.metrics.classes import class_coverage, class_divergence, class_shares, intra_frechet
 from cardigan.metrics.duplicates import birthday, duplicates
 from cardigan.metrics.frechet import frechet_distance
 from cardigan.metrics.inception_score import inception_score
-from cardigan.metrics.jackknife import jackknife, wilson
+from cardigan.metrics.jackknife import wilson
 from cardigan.metrics.kernel import kernel_distance
 from cardigan.metrics.manifold import manifold
 from cardigan.metrics.memorisation import memorisation
-from cardigan.metrics.path_length import PathLength
 from cardigan.metrics.sliced import sliced_wasserstein
 from cardigan.metrics.spectrum import spectrum_distance
 from cardigan.settings import allowed
 
-Value = TypeVar("Value")
 NEIGHBOURS = 5
 """Neighbours that make up the manifold of precision, recall, density and coverage (Naeem et al. 2020)."""
 MANIFOLD = 5_000
 """Samples of each side that it is made of, at most."""
 SUBSETS = 100
 """Of the kernel distance, 1,000 samples each; floor and ceiling, of which less is asked, take a quarter."""
-INF = float("inf")
 SHOWN = 60
 """Pairs that are shown."""
 PAIRS = 5_000
 """Samples that are compared with one another and with train samples, at most."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """One number that a measure found.
-
-    Attributes:
-        key: of the metric.
-        value: its value.
-        generated: generated samples used.
-        reference: real samples used.
-        low: lower end of its 95% interval.
-        high: upper end.
-        better: which direction is better.
-        floor: what real samples reach, where the measure knows it itself.
-        ceiling: what a trivial generator reaches, likewise.
-        note: for the reader.
-        alarm: whether the measure's own test says that something is wrong; None: it has none.
-        among: the split that the real samples used are from, where it is not that of the reference.
-        real: name and hash of the real samples used, where they are others than the reference; else None.
-        eye: what was looked through, where that is another network than the extractor; else None.
-        pairs: generated and train samples to be shown beside each other, the most telling first.
-    """
-
-    key: str
-    value: float
-    generated: int
-    reference: int
-    low: float | None = None
-    high: float | None = None
-    better: Better = "lower"
-    floor: float | None = None
-    ceiling: float | None = None
-    note: str = ""
-    alarm: bool | None = None
-    among: str = ""
-    real: tuple[str, str] | None = None
-    eye: Eye | None = None
-    pairs: Sequence[tuple[int, int]] = ()
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a measure may look at.
-
-    Attributes:
-        generated: samples that are judged, or stand-ins for them: real ones (floor), trivial ones (ceiling).
-        reference: real samples.
-        train: real samples of the train split.
-        held_out: real samples that are neither reference nor train, where there are such; else of test.
-        classes: names of the classes that logits and labels stand for; empty without.
-        domains: names of the domains that logits tell apart instead, the last the one samples should be of; or empty.
-        asked: whether the labels of generated samples are those they were asked for.
-        intervals: whether 95% intervals are wanted.
-        seed: of random subsets and projections.
-        paths: measures the perceptual path length; None without a generator of noise.
-        likeness: how like each picture is to what it should be; None where samples are made of noise.
-        usefulness: trains classifiers on generated and on real samples; None without labels.
-        augmentation: trains classifiers on real and generated samples together; likewise.
-    """
-
-    generated: View
-    reference: View
-    train: View
-    held_out: View
-    classes: tuple[str, ...] = ()
-    domains: tuple[str, ...] = ()
-    asked: bool = False
-    intervals: bool = True
-    seed: int = 0
-    paths: Callable[[], PathLength] | None = None
-    likeness: Likeness | None = None
-    usefulness: Callable[[], Usefulness] | None = None
-    augmentation: Callable[[], Sequence[Study]] | None = None
-
-    def with_generated(self, view: View) -> "Scene":
-        """The same with stand-ins for the generated samples, whose intervals nobody asks for."""
-        return replace(self, generated=view, asked=False, intervals=False, likeness=None)
-
-    def with_rival(self, view: View, likeness: Likeness) -> "Scene":
-        """The same with what another way makes of the same sources."""
-        return replace(self, generated=view, likeness=likeness)
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """Features kept of generated and of real samples."""
-        return len(self.generated.features), len(self.reference.features)
-
-
-Run = Callable[[Scene], Iterator[Found]]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A way of measuring.
-
-    Attributes:
-        run: does it.
-        version: counted up whenever the value for the same input changes.
-        network: whether it looks through the extractor, so that its scores depend on that.
-        floor: whether real samples in the place of generated ones give one.
-        ceiling: whether independent pixels in their place give one; they are not the worst of everything.
-        why_not: says why it does not apply to a scene; empty if it does.
-    """
-
-    run: Run
-    version: int = 1
-    network: bool = True
-    floor: bool = True
-    ceiling: bool = True
-    why_not: Callable[[Scene], str] = lambda scene: ""
-
-
 def _frechet(scene: Scene) -> Iterator[Found]:
     mine, theirs = scene.generated.moments, scene.reference.moments
     value = frechet_distance(mine.mean, mine.covariance, theirs.mean, theirs.covariance)
     without = [_frechet_without(scene, group) for group in range(GROUPS)] if scene.intervals else []
-    low, high = _interval(without, value, 0.0, INF)
+    low, high = interval(without, value, 0.0, INF)
     few = min(scene.generated.count, scene.reference.count) <= len(mine.mean)
     note = "fewer samples than features: higher than it would be with more; compare at equal counts only" if few else ""
     yield Found("fd", value, scene.generated.count, scene.reference.count, low, high, note=note)
@@ -187,22 +70,12 @@ def _manifold(scene: Scene) -> Iterator[Found]:
     count, among = (min(MANIFOLD, each) for each in scene.counts)
     mine, theirs = scene.generated.features[:count], scene.reference.features[:among]
     found = manifold(mine, theirs, NEIGHBOURS)
-    without = _without(scene, partial(manifold, k=NEIGHBOURS), mine, theirs)
+    without = left_out(scene, partial(manifold, k=NEIGHBOURS), mine, theirs)
     for key in ("precision", "recall", "density", "coverage"):
         value = getattr(found, key)
         most = INF if key == "density" else 1.0
-        low, high = _interval([getattr(each, key) for each in without], value, 0.0, most)
+        low, high = interval([getattr(each, key) for each in without], value, 0.0, most)
         yield Found(key, value, count, among, low, high, "higher")
-
-
-def _without(scene: Scene, statistic: Callable[[Tensor, Tensor], Value], mine: Tensor, theirs: Tensor) -> list[Value]:
-    """The statistic without each group of samples, left out on both sides; empty where no interval is wanted."""
-    groups = range(GROUPS) if scene.intervals else ()
-    return [statistic(_but(mine, group), _but(theirs, group)) for group in groups]
-
-
-def _but(features: Tensor, group: int) -> Tensor:
-    return features[torch.arange(len(features)) % GROUPS != group]
 
 
 def _classes(scene: Scene) -> Iterator[Found]:
@@ -214,21 +87,13 @@ def _classes(scene: Scene) -> Iterator[Found]:
         return class_coverage(shares, real_shares), class_divergence(shares, real_shares)
 
     value = both(generated, real)
-    without = _without(scene, both, generated, real)
+    without = left_out(scene, both, generated, real)
     coverage, divergence = (
-        _interval([each[n] for each in without], value[n], 0.0, top) for n, top in ((0, 1.0), (1, INF))
+        interval([each[n] for each in without], value[n], 0.0, top) for n, top in ((0, 1.0), (1, INF))
     )
     note = f"share of {among} classes; one counts with at least a third of its real share"
     yield Found("class-coverage", value[0], *scene.counts, *coverage, better="higher", note=note)
     yield Found("class-kl", value[1], *scene.counts, *divergence)
-
-
-def _interval(without: Sequence[float], value: float, low: float, high: float) -> tuple[float | None, float | None]:
-    """The jackknife's 95% interval, cut to the values that there are; none without groups."""
-    if not without:
-        return None, None
-    ends = jackknife(without, value)
-    return max(low, ends[0]), min(high, ends[1])
 
 
 def predicted(view: View) -> Tensor:
@@ -244,7 +109,7 @@ def _per_class(scene: Scene) -> Iterator[Found]:
     worst = max(found, key=lambda name: found[name])
     groups = range(GROUPS) if scene.intervals else ()
     without = [max(per_class(scene, group).values(), default=found[worst]) for group in groups]
-    ends = _interval(without, found[worst], 0.0, INF)
+    ends = interval(without, found[worst], 0.0, INF)
     yield Found("fd-worst-class", found[worst], *scene.counts, *ends, note=f"the worst class is {worst}")
 
 
@@ -256,7 +121,7 @@ def per_class(scene: Scene, without: int | None = None) -> dict[str, float]:
     """
     sides = [(view.features, predicted(view)[: len(view.features)]) for view in (scene.generated, scene.reference)]
     if without is not None:
-        sides = [(_but(features, without), _but(classes, without)) for features, classes in sides]
+        sides = [(but(features, without), but(classes, without)) for features, classes in sides]
     (mine, my_classes), (theirs, their_classes) = sides
     return dict(intra_frechet(mine, my_classes, theirs, their_classes, scene.classes).distances)
 
@@ -265,22 +130,22 @@ def _sliced(scene: Scene) -> Iterator[Found]:
     mine, theirs = scene.generated.samples, scene.reference.samples
     distance = partial(sliced_wasserstein, seed=scene.seed)
     value = distance(mine, theirs)
-    low, high = _interval(_without(scene, distance, mine, theirs), value, 0.0, INF)
+    low, high = interval(left_out(scene, distance, mine, theirs), value, 0.0, INF)
     yield Found("swd", value, len(mine), len(theirs), low, high)
 
 
 def _spectrum(scene: Scene) -> Iterator[Found]:
     mine, theirs = scene.generated.samples, scene.reference.samples
     value = spectrum_distance(mine, theirs)
-    low, high = _interval(_without(scene, spectrum_distance, mine, theirs), value, 0.0, INF)
+    low, high = interval(left_out(scene, spectrum_distance, mine, theirs), value, 0.0, INF)
     yield Found("spectrum", value, len(mine), len(theirs), low, high, note="in decibels")
 
 
 def _duplicates(scene: Scene) -> Iterator[Found]:
     mine, theirs = _some(scene.generated), _some(scene.reference)
     found = duplicates(mine, theirs)
-    without = _without(scene, duplicates, mine, theirs)
-    ends = _interval([each.rate for each in without], found.rate, 0.0, 1.0)
+    without = left_out(scene, duplicates, mine, theirs)
+    ends = interval([each.rate for each in without], found.rate, 0.0, 1.0)
     note = "near: as near as one in a hundred real samples is to another"
     yield Found("duplicates", found.rate, found.count, found.count, *ends, note=note)
     support = birthday(mine[: found.count], found.threshold)
@@ -401,6 +266,8 @@ def _beside(found: Likeness, key: str) -> str:
 
 def _needs_likeness(*keys: str) -> Callable[[Scene], str]:
     def why_not(scene: Scene) -> str:
+        if scene.language is not None:
+            return _pictures_only(scene)
         if scene.likeness is None:
             return "samples are not made of sources"
         if any(key in scene.likeness.values for key in keys):
@@ -486,6 +353,7 @@ MEASURES: dict[str, Measure] = {
         ceiling=False,
         why_not=lambda scene: _needs_labels(scene) or _pictures_only(scene),
     ),
+    **SENTENCES,
 }
 SLOW = ("lpips", "ppl", "cas", "augmentation")
 """Measured only when asked for."""

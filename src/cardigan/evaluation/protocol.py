@@ -30,6 +30,7 @@ class Protocol:
         date: ISO, of the measurement.
         libraries: name -> version.
         extractor_facts: such as its accuracy on the test split.
+        sampling: how the tokens of sentences were chosen; None where none are written.
     """
 
     metric: str
@@ -50,6 +51,7 @@ class Protocol:
     date: str
     libraries: Mapping[str, str] = field(default_factory=dict)
     extractor_facts: Mapping[str, Any] = field(default_factory=dict)
+    sampling: str | None = None
 
 
 MUST_AGREE = (

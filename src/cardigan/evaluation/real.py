@@ -14,7 +14,7 @@ from cardigan.data.base import Data, Dataset, Watch
 from cardigan.data.sources.source import Split
 from cardigan.errors import CardiganError
 from cardigan.evaluation.baseline import independent_pixels
-from cardigan.evaluation.view import GROUPS, PIXELS, View
+from cardigan.evaluation.view import GROUPS, PIXELS, View, most_kept
 from cardigan.extractors.base import CHUNK, Extractor
 from cardigan.metrics.moments import Moments
 
@@ -105,7 +105,7 @@ def _most(dataset: Dataset, most: int | None) -> int | None:
 
 def _count(asked: int | None, most: int | None, reference: int) -> int:
     if most == 1:
-        raise CardiganError("one picture cannot be judged; allowed: two or more")
+        raise CardiganError("one sample cannot be judged; allowed: two or more")
     if asked is not None and (asked < 2 or (most is not None and asked > most)):
         raise CardiganError(f"--samples: {asked} cannot be had; allowed: 2 to {most or 'as many as you like'}")
     count = asked or min(max(reference, FEW), MANY)
@@ -130,16 +130,19 @@ def first(view: View, count: int) -> View:
 
 
 def _trivial(train: Dataset, count: int, extractor: Extractor, watch: Watch) -> View:
-    """Independent pixels of the train split: like real samples, the same whoever is judged."""
+    """Independent pixels, or tokens, of the train split: like real samples, the same whoever is judged."""
     donors = train.draw(0, min(len(train), PIXELS)).sample.cpu()
 
     def batches() -> Iterator[Tensor]:
         return (train.codec.rounded(batch) for batch in independent_pixels(donors, count, SEED))
 
-    name = "independent pixels"
+    name, kept = (
+        "independent tokens" if train.form.vocabulary else "independent pixels",
+        most_kept(bool(train.form.vocabulary)),
+    )
     features, logits = _features(name, batches, count, train, extractor, watch)
-    samples = torch.cat(list(islice(batches(), -(-PIXELS // CHUNK))))
-    return View(name, count, _moments(features), features, logits, None, samples[:PIXELS])
+    samples = torch.cat(list(islice(batches(), -(-kept // CHUNK))))
+    return View(name, count, _moments(features), features, logits, None, samples[:kept])
 
 
 def _view(name: str, dataset: Dataset, extractor: Extractor, watch: Watch) -> View:
@@ -155,8 +158,9 @@ def _view(name: str, dataset: Dataset, extractor: Extractor, watch: Watch) -> Vi
     if dataset.form.classes:
         found = [dataset.draw(start, min(CHUNK, count - start)).label for start in starts]
         labels = torch.cat([each.cpu() for each in found if each is not None])
-    samples = dataset.draw(0, min(count, PIXELS)).sample.cpu()
-    return View(name, count, _moments(features), features, logits, labels, samples)
+    kept = dataset.draw(0, min(count, most_kept(bool(dataset.form.vocabulary))))
+    sources = kept.source.cpu() if dataset.form.vocabulary and kept.source is not None else None
+    return View(name, count, _moments(features), features, logits, labels, kept.sample.cpu(), sources)
 
 
 def _moments(features: Tensor) -> Moments:

@@ -17,6 +17,7 @@ class Subject:
         clock: real samples that the checkpoint was trained on; None for a folder.
         minutes: of training until then; None if unknown.
         checkpoint: "best", "last" or "chosen"; empty for a folder.
+        sampling: how the tokens of sentences were chosen; empty where none are written.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Subject:
     clock: int | None = None
     minutes: float | None = None
     checkpoint: str = ""
+    sampling: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,21 @@ class ClassShare:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """Something to look at: a picture for the report.
+    """Something to look at: a picture for the report, or sentences.
 
     Attributes:
         title: heading.
         caption: a sentence that says what is seen, and how it was chosen.
-        png: the picture, encoded.
+        png: the picture, encoded; empty for sentences.
+        columns: what stands in each column of a row.
+        texts: rows of sentences.
     """
 
     title: str
     caption: str
-    png: bytes = field(repr=False)
+    png: bytes = field(default=b"", repr=False)
+    columns: tuple[str, ...] = ()
+    texts: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Rival:
-    """Another way from the same sources to samples, judged alike: a baseline that needs no training.
+    """Another way to samples, from the same sources where there are such, judged alike: a baseline.
 
     Attributes:
         name: of the way.

@@ -11,8 +11,9 @@ from cardigan.data.base import Codec, Data, Dataset, Watch, silent
 from cardigan.data.pair_codec import Direction
 from cardigan.data.pictures import Pictures
 from cardigan.errors import CardiganError
-from cardigan.evaluation.makers import Paths, Stream, Translate, maker
+from cardigan.evaluation.makers import Paths, Stream, Surprise, Translate, maker
 from cardigan.evaluation.result import Curve, Subject
+from cardigan.networks.sequences.sampling import Sampling
 from cardigan.players import Weights
 from cardigan.recipe import AUTO, build, layers
 from cardigan.run import Run, open_run
@@ -36,6 +37,7 @@ class Candidate:
         labelled: whether samples are made for labels.
         weights: "average" or "raw"; None for a folder.
         truncation: of the latents; None for a folder.
+        surprise: how unlikely it finds sentences; None where it writes none.
         curves: recorded in training.
         remarks: what should be known of its samples.
     """
@@ -52,6 +54,7 @@ class Candidate:
     labelled: bool = False
     weights: str | None = None
     truncation: float | None = None
+    surprise: Surprise | None = None
     curves: tuple[Curve, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -65,6 +68,7 @@ def candidate(
     weights: Weights = "average",
     truncation: float = 1.0,
     direction: Direction = "forward",
+    sampling: Sampling | None = None,
     watch: Watch = silent,
 ) -> Candidate:
     """The candidate called `name`: a run (folder, name, "last"), or with `against` a folder of pictures.
@@ -74,6 +78,7 @@ def candidate(
         overrides: of the real data, such as "data.size=64".
         checkpoint: "best" (by its scores on validation; the last where none were recorded), "last", or a clock.
         direction: of a translator.
+        sampling: how tokens are chosen, of a run that writes sentences.
 
     Raises:
         CardiganError: there is no such run, checkpoint or folder; in one line.
@@ -86,10 +91,12 @@ def candidate(
             raise CardiganError(
                 "--checkpoint, --raw, --truncation, --direction: they are of a run; pictures are judged as they are"
             )
+        if sampling is not None:
+            raise CardiganError("--temperature, --top-k, --top-p: only for runs that write sentences")
         return _folder(name, against, list(overrides), watch)
     if path.exists() and not (path / "recipe.yaml").is_file():
         raise CardiganError(f"{name} is no run; to judge its pictures: cardigan evaluate {name} --against SOURCE")
-    return _run(open_run(name), overrides, checkpoint, weights, truncation, direction, watch)
+    return _run(open_run(name), overrides, checkpoint, weights, truncation, direction, sampling, watch)
 
 
 def _run(
@@ -99,12 +106,13 @@ def _run(
     weights: Weights,
     truncation: float,
     direction: Direction,
+    sampling: Sampling | None,
     watch: Watch,
 ) -> Candidate:
     if not 0 <= truncation <= 1:
         raise CardiganError(f"--truncation: must lie between 0 and 1, not {truncation}")
     clock, which = chosen_checkpoint(run, checkpoint)
-    made = maker(run, clock, weights, truncation, direction)
+    made = maker(run, clock, weights, truncation, direction, sampling)
     rows = run.scalars()
     minutes = [row["minutes"] for row in rows if row["samples"] <= made.clock]
     recipe = run.recipe.but(*overrides)
@@ -112,7 +120,7 @@ def _run(
     data = recipe.data.still() if direction == "forward" else recipe.data.still().swapped()
     name = run.folder.resolve().name
     return Candidate(
-        subject=Subject(name, "run", recipe.name, made.clock, minutes[-1] if minutes else None, which),
+        subject=Subject(name, "run", recipe.name, made.clock, minutes[-1] if minutes else None, which, made.sampling),
         place=run.folder,
         data=data,
         form=made.form,
@@ -123,6 +131,7 @@ def _run(
         labelled=made.labelled,
         weights=weights,
         truncation=made.truncation,
+        surprise=made.surprise,
         curves=curves(rows),
     )
 

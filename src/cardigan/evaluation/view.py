@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from cardigan.extractors.base import Extractor
 from cardigan.metrics.moments import Moments
+from cardigan.tokens import END, lengths
 
 GROUPS = 10
 """Groups of the jackknife: sample i is in group i % GROUPS."""
@@ -15,6 +17,8 @@ FEATURES = 10_000
 """Samples whose features are kept, for the metrics that need them."""
 PIXELS = 2_000
 """Samples that are kept themselves."""
+TOKENS = 50_000
+"""The same where they are sentences: they are small, and metrics need all of them."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class View:
         features: (min(count, kept), D) float32, of the first samples.
         logits: (min(count, kept), classes), or None.
         labels: (count,) that were asked for or that the data gives, or None.
-        samples: (min(count, PIXELS), *form.shape), the first of them.
+        samples: (min(count, `most_kept`), *form.shape), the first of them.
+        sources: of real sentences, what each of `samples` should be made from; or None.
     """
 
     name: str
@@ -38,6 +43,18 @@ class View:
     logits: Tensor | None
     labels: Tensor | None
     samples: Tensor
+    sources: Tensor | None = None
+
+    @cached_property
+    def sentences(self) -> list[list[int]]:
+        """Of samples that are sentences, the tokens of each, without its END."""
+        ends = lengths(self.samples) - (self.samples == END).any(dim=1).long()
+        return [row[:end] for row, end in zip(self.samples.tolist(), ends.tolist(), strict=True)]
+
+
+def most_kept(sentences: bool) -> int:
+    """Of how many samples a view keeps the samples themselves."""
+    return TOKENS if sentences else PIXELS
 
 
 def look(
@@ -62,8 +79,9 @@ def look(
             features.append(found.values[: kept - count])
             if found.logits is not None:
                 logits.append(found.logits[: kept - count])
-        if count < PIXELS:
-            samples.append(batch[: PIXELS - count])
+        most = most_kept(not batch.is_floating_point())
+        if count < most:
+            samples.append(batch[: most - count])
         count += len(batch)
     return View(
         name,

@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     from cardigan.extractors.base import Extractor
     from cardigan.sample import Form
 
-NAMES = ("local", "inception", "dinov2", "clip", "raw")
+NAMES = ("local", "inception", "dinov2", "clip", "minilm", "raw")
 """Extractors known by name."""
 FILES = (".onnx", ".pt2")
 """Endings of a user's own; the second is answered by why it is not loaded."""
+
+
+def usual(form: "Form") -> str:
+    """The extractor for samples of `form` where none is named: points are their own features."""
+    return "local" if len(form.shape) == 3 or form.vocabulary else "raw"
 
 
 def open_extractor(name: str, data: "Data", form: "Form", watch: "Watch") -> "Extractor":
@@ -40,6 +45,10 @@ def open_extractor(name: str, data: "Data", form: "Form", watch: "Watch") -> "Ex
         return local(data, "judge", watch)
     if name not in NAMES:
         raise CardiganError(f"--extractor: unknown {name!r}; {allowed(name, NAMES)}, or a file ending in .onnx")
+    if name == "minilm":
+        from cardigan.extractors.sentence_embeddings import minilm
+
+        return minilm(data, form, watch)
     if len(form.shape) != 3:
         raise CardiganError(f"--extractor: {name} looks at pictures only; allowed here: local, raw")
     if name == "inception":

@@ -1,4 +1,5 @@
-"""Training the small network on real data: to tell classes apart, or views of one sample from views of others."""
+"""Training the small network on real data: to tell classes apart, or views of one sample from views of others, or to
+guess hidden tokens of sentences."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,15 +9,19 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from cardigan.data.base import Watch
+from cardigan.extractors.sentence_network import SentenceNetwork
 from cardigan.extractors.views import cropped_and_tinted, jittered, shifted
 from cardigan.machine import bf16_pays
 from cardigan.randomness import derive_seed
 from cardigan.sample import Batch
+from cardigan.tokens import SPECIAL, content
 
 BATCH = 128
 RATE = 3e-3
 TEMPERATURE = 0.2
 """Of the contrastive loss."""
+HIDDEN = 0.15
+"""Share of the tokens of sentences that are to be guessed."""
 Draw = Callable[[int], Batch]
 """Step -> the real samples of this step."""
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
@@ -61,6 +66,50 @@ def contrast(network: nn.Module, batch: Batch, generator: torch.Generator) -> Te
     likeness.fill_diagonal_(float("-inf"))
     count = len(batch)
     return cross_entropy(likeness, torch.arange(2 * count).roll(count))
+
+
+def guess(network: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    """Cross entropy of tokens to be guessed, END among them (Devlin et al. 2019, arXiv:1810.04805, section 3.1).
+
+    Of those, 8 in 10 are hidden, 1 is another token and 1 is left, so that whole sentences are nothing new.
+    """
+    tokens = batch.sample
+    chosen, coin = _to_guess(tokens, generator), torch.rand(tokens.shape, generator=generator)
+    others = torch.randint(
+        len(SPECIAL), max(_guessing(network).hidden, len(SPECIAL) + 1), tokens.shape, generator=generator
+    )
+    given = tokens.masked_fill(chosen & (coin < 0.8), _guessing(network).hidden)
+    return _guessed(network, torch.where(chosen & (coin > 0.9), others, given), tokens, chosen)[0]
+
+
+@torch.no_grad()
+def guessed(network: nn.Module, tokens: Tensor, seed: int = 0) -> tuple[float, int]:
+    """Share of hidden tokens of (N, T) that are guessed, and how many were hidden."""
+    generator, right, total = torch.Generator().manual_seed(seed), 0, 0
+    for some in tokens.split(BATCH):
+        chosen = _to_guess(some, generator)
+        logits = _guessed(network, some.masked_fill(chosen, _guessing(network).hidden), some, chosen)[1]
+        right += int((logits.argmax(1) == some[chosen]).sum())
+        total += int(chosen.sum())
+    return right / max(1, total), total
+
+
+def _guessing(network: nn.Module) -> SentenceNetwork:
+    assert isinstance(network, SentenceNetwork)
+    return network
+
+
+def _to_guess(tokens: Tensor, generator: torch.Generator) -> Tensor:
+    chosen = content(tokens) & (torch.rand(tokens.shape, generator=generator) < HIDDEN)
+    chosen[0, 0] |= not bool(chosen.any())  # a loss of nothing is no number
+    return chosen
+
+
+def _guessed(network: nn.Module, given: Tensor, tokens: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss and logits at the places `chosen` of what stands there in `tokens`."""
+    encoder = _guessing(network)
+    logits = encoder.head(encoder.look(given, content(tokens))[1][chosen]).float()
+    return cross_entropy(logits, tokens[chosen]), logits
 
 
 @torch.no_grad()

@@ -56,12 +56,16 @@ class FlatNetwork(nn.Module):
         return features, self.head(features)
 
 
-def build(shape: tuple[int, ...], outputs: int) -> nn.Module:
-    """The network for samples of `shape`.
+def build(shape: tuple[int, ...], outputs: int, vocabulary: int = 0) -> nn.Module:
+    """The network for samples of `shape`; where they are made of tokens, it guesses those and has no other outputs.
 
     Raises:
         CardiganError: a network for the shape is not known.
     """
+    if vocabulary:
+        from cardigan.extractors.sentence_network import SentenceNetwork
+
+        return SentenceNetwork(vocabulary)
     if len(shape) == 3:
         return SmallNetwork(shape, outputs).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if len(shape) == 1:

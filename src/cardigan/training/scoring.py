@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cardigan.data.base import Watch
 from cardigan.errors import CardiganError
+from cardigan.extractors import usual
 from cardigan.extractors.base import Extractor
 from cardigan.extractors.local import local
 from cardigan.extractors.raw import Raw
@@ -38,7 +39,7 @@ class Scorer:
         if len(held_out) < 2:
             raise CardiganError(f"scoring: the validation split of {recipe.data.source} is empty; see data.validation")
         form = held_out.form
-        self.extractor: Extractor = local(data, "guide", watch) if len(form.shape) == 3 else Raw(form)
+        self.extractor: Extractor = local(data, "guide", watch) if usual(form) == "local" else Raw(form)
         count = min(len(held_out), self.settings.samples)
         self.labels = self._real_labels()
         self.held_out = held_out

@@ -78,13 +78,27 @@ def novelty(samples: Sentences, train: Sentences, orders: Sequence[int] = (2, 3,
     Raises:
         CardiganError: no samples.
     """
+    counted = novel_counts(samples, train, orders)
+    return {order: float(new.sum() / max(of.sum(), 1)) for order, (new, of) in counted.items()}
+
+
+def novel_counts(
+    samples: Sentences, train: Sentences, orders: Sequence[int] = (2, 3, 4, 5)
+) -> dict[int, tuple[Whole, Whole]]:
+    """How many n-grams of each sample no train sentence has, and how many it has in all: for every order (N,) each.
+
+    Raises:
+        CardiganError: no samples.
+    """
     some(samples, "novel n-grams: samples")
-    found = {}
+    found, count = {}, len(samples)
     for grams in each_order(flatten(samples, train), max(orders)):
-        mine = grams.owner < len(samples)
+        mine = grams.owner < count
         known = np.zeros(grams.kinds, dtype=np.bool_)
         known[grams.kind[~mine]] = True
-        found[grams.order] = float((~known[grams.kind[mine]]).mean()) if mine.any() else 0.0
+        new = ~known[grams.kind[mine]]
+        owner = grams.owner[mine]
+        found[grams.order] = np.bincount(owner[new], minlength=count), np.bincount(owner, minlength=count)
     return {order: found[order] for order in orders}
 
 

@@ -89,8 +89,12 @@ class NGram:
         """Natural logarithm of the probability of a sentence with its end."""
         return float(self.log_probabilities([sentence])[0])
 
-    def log_probabilities(self, sentences: Sentences) -> Real:
-        """(N,) natural logarithms of the probabilities of sentences with their ends."""
+    def log_probabilities(self, sentences: Sentences, *, ends: bool = True) -> Real:
+        """(N,) natural logarithms of the probabilities of sentences with their ends.
+
+        Args:
+            ends: whether those of the ends count.
+        """
         tokens, owner = self._row([plain(each) for each in sentences])
         probability = np.append(self._unigrams, 0.0)[tokens]
         grams = self._find(0, np.zeros(len(tokens), dtype=np.int64), tokens)
@@ -104,7 +108,7 @@ class NGram:
             seen = grams_here >= 0
             probability[seen] += level.discounted[grams_here[seen]]
             grams = grams_here
-        predicted = tokens != self._start
+        predicted = (tokens != self._start) & (ends | (tokens != self._end))
         logarithms = np.log(probability[predicted])
         return np.bincount(owner[predicted], weights=logarithms, minlength=len(sentences)).astype(np.float64)
 

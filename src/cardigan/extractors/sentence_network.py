@@ -1,0 +1,46 @@
+"""The small convolutional network that is trained on the user's own sentences to judge by."""
+
+import torch
+from torch import Tensor, nn
+
+from cardigan.extractors.network import FEATURES
+from cardigan.tokens import content
+
+WIDTH = 128
+"""Numbers in the embedding of a token."""
+REACH = 5
+"""Tokens that a convolution looks at."""
+
+
+class SentenceNetwork(nn.Module):
+    """Two convolutions over tokens, then mean and maximum over those of the sentence; guesses tokens that are hidden.
+
+    What stands after END, and how much of it, changes nothing.
+
+    Args:
+        vocabulary: V, number of tokens; one more stands for a hidden one.
+    """
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.hidden = vocabulary
+        self.embedding = nn.Embedding(vocabulary + 1, WIDTH)
+        nn.init.normal_(self.embedding.weight, std=0.3)
+        self.convolutions = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, REACH, padding=REACH // 2) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2))
+        self.narrow = nn.Linear(WIDTH, FEATURES // 2)
+        self.head = nn.Linear(FEATURES // 2, vocabulary)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, T) int64 -> features (N, FEATURES), and what is seen at each token (N, T, FEATURES / 2)."""
+        return self.look(tokens, content(tokens))
+
+    def look(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The same where `mask` (N, T) says which tokens count: an END may be hidden."""
+        there = mask[..., None]
+        seen = self.embedding(tokens) * there
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            seen = seen + torch.relu(convolution((norm(seen) * there).mT).mT) * there
+        seen = torch.relu(self.narrow(seen)) * there
+        mean = seen.sum(1) / there.sum(1).clamp(min=1)
+        return torch.cat([mean, seen.amax(1)], dim=1), seen  # nothing is below 0: the maximum needs no mask
