@@ -33,3 +33,8 @@ def test_parameters_and_disk_are_those_of_the_run() -> None:
     every = sum(told.parameters.values())
     one = 4 * (3 * every + told.parameters["generator"])
     assert told.disk % one == 0 and told.engine.startswith("fp32")
+
+
+def test_sentences_are_made_up_of_tokens() -> None:
+    recipe = load_recipe("captions", [SMALL[0], "game.generator.width=8", "training.batch=16"])
+    assert estimate(recipe, Form((6,), vocabulary=30)).rate > 1

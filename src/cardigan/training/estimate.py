@@ -9,11 +9,12 @@ from math import log2
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cardigan.data.base import Codec, Dataset
 from cardigan.recipe import Recipe
 from cardigan.sample import Batch, Form
+from cardigan.tokens import SPECIAL
 from cardigan.training.checkpoint import KEEP_LAST
 from cardigan.training.engine import EngineChoice, applied, choose, start_fabric
 from cardigan.training.loop import Loop
@@ -64,9 +65,14 @@ class _MadeUp(Dataset):
         """Noise; see `Dataset.draw`."""
         generator = torch.Generator().manual_seed(start)
         label = torch.randint(self.form.classes, (count,), generator=generator) if self.form.classes else None
-        sample = torch.rand(count, *self.form.shape, generator=generator) * 2 - 1
-        source = None if self.form.source is None else torch.rand(count, *self.form.source, generator=generator) * 2 - 1
+        sample = self._noise(count, self.form.shape, generator)
+        source = None if self.form.source is None else self._noise(count, self.form.source, generator)
         return Batch(sample, label, source, id=torch.arange(start, start + count))
+
+    def _noise(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        if self.form.vocabulary:  # without an end: as long as sentences get
+            return torch.randint(len(SPECIAL), self.form.vocabulary, (count, *shape), generator=generator)
+        return torch.rand(count, *shape, generator=generator) * 2 - 1
 
     def take(self, indices: torch.Tensor) -> Batch:
         """See `Dataset.take`."""
