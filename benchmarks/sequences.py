@@ -2,16 +2,17 @@
 
     CARDIGAN_DATA=... python benchmarks/sequences.py [NAME ...] [--folder runs/sequences] [--train-only]
 
-Resumable: what is finished is not done again, what was interrupted goes on. For every task and seed two runs are
-trained: the recipe as shipped (likelihood until game.start, then the game), and likelihood alone for as many minutes.
-Judged on the test split: the likelihood model where the game began, likelihood after equal time, and the game, at every
-temperature; an n-gram model; and real sentences of the train split in their place (floor). The temperature to be quoted
-is that of the least local Fréchet distance on validation. Figures go to docs/results/sequences/*.json and *.png.
+Resumable: what is finished is not done again, what was interrupted goes on. For every task and seed a recipe is trained by
+likelihood until game.start; from there one copy plays the game, another goes on by likelihood for as many minutes. All
+three are judged on the test split, at every temperature, beside an n-gram model and real sentences of the train split
+(floor). The temperature to be quoted is that of the least local Fréchet distance on validation. Figures go to
+docs/results/sequences/*.json and *.png.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ import torch
 import cardigan
 from cardigan.data.base import Data
 from cardigan.extractors.local import local
+from cardigan.files import write_text
 from cardigan.metrics.frechet import frechet_distance
 from cardigan.metrics.moments import Moments
 from cardigan.metrics.text.averages import average
@@ -82,60 +84,74 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in arguments.names:
         for seed in TASKS[name].seeds:
-            game, alone = pair(name, seed, arguments.folder, arguments.threads)
+            found = runs(name, seed, arguments.folder, arguments.threads)
             path = RESULTS / f"{name}-{seed}.json"
             if not arguments.train_only and (arguments.again or not path.exists()):
-                judge: Callable[[Run, Run], dict[str, Any]] = JUDGES[TASKS[name].judged]
-                path.write_text(json.dumps(about(game, alone) | judge(game, alone), indent=1) + "\n")
+                judge: Callable[[dict[str, Run]], dict[str, Any]] = JUDGES[TASKS[name].judged]
+                path.write_text(json.dumps(about(found) | judge(found), indent=1) + "\n")
     if not arguments.train_only:
         draw_figures()
 
 
-def pair(name: str, seed: int, folder: Path, threads: int) -> tuple[Run, Run]:
-    """The run of the game, and that of likelihood alone for as many minutes."""
+def runs(name: str, seed: int, folder: Path, threads: int) -> dict[str, Run]:
+    """The likelihood model where the game begins, likelihood after equal time, and the game: one beginning for all."""
     task = TASKS[name]
+    recipe = cardigan.load_recipe(task.recipe, task.overrides)
     options = [*task.overrides, f"training.seed={seed}", f"engine.threads={threads}", "engine.device=cpu"]
-    game = trained(task.recipe, options, folder / f"{name}-{seed}", threads)
-    minutes = json.loads((game.checkpoint_folder / f"{game.clocks()[-1]:09d}" / "state.json").read_text())["minutes"]
-    budget = [*options, LIKELIHOOD, f"training={{samples: null, minutes: {minutes:.3f}}}"]
-    return game, trained(task.recipe, budget, folder / f"{name}-{seed}-likelihood", threads)
+    places = {key: folder / f"{name}-{seed}-{key}" for key in ("likelihood", "equal-time", "game")}
+    start = f"training.samples={recipe.game.start}"  # type: ignore[attr-defined]
+    begun = trained([task.recipe, *options, start], places["likelihood"], threads)
+    game = copied(begun, places["game"])
+    trained([f"training.samples={recipe.training.samples}"], game.folder, threads)
+    alone = copied(begun, places["equal-time"], LIKELIHOOD)
+    trained([f"training={{samples: null, minutes: {minutes(game):.3f}}}"], alone.folder, threads)
+    return {"likelihood": begun, "equal time": alone, "game": game}
 
 
-def trained(recipe: str, options: Sequence[str], folder: Path, threads: int) -> Run:
+def copied(run: Run, place: Path, *overrides: str) -> Run:
+    """Another run that goes on from where `run` ended, with a recipe that differs in `overrides`."""
+    if not place.exists():
+        beside = place.with_name(f".{place.name}")
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.copytree(run.folder, beside)
+        write_text(beside / "recipe.yaml", run.recipe.but(*overrides).yaml())
+        beside.rename(place)
+    return Run(place)
+
+
+def minutes(run: Run) -> float:
+    """Minutes that a run was trained for."""
+    state = json.loads((run.checkpoint_folder / f"{run.clocks()[-1]:09d}" / "state.json").read_text())
+    return float(state["minutes"])
+
+
+def trained(options: Sequence[str], folder: Path, threads: int) -> Run:
     """Train, or go on: by the very commands a user would type."""
     begun = (folder / "recipe.yaml").exists()
-    command = [sys.executable, "-m", "cardigan", *(["resume", str(folder)] if begun else ["train", recipe, *options])]
-    command += [] if begun else ["--out", str(folder)]
-    print("$", " ".join(command[1:]), flush=True)
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    if begun:
+        options = [each for each in options if each.startswith(("training.samples", "training={"))]
+    command = [
+        sys.executable,
+        "-m",
+        "cardigan",
+        *(["resume", str(folder)] if begun else ["train", "--out", str(folder)]),
+    ]
+    print("$", " ".join([*command[1:], *options]), flush=True)
+    subprocess.run([*command, *options], check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
     return Run(folder)
 
 
-def about(game: Run, alone: Run) -> dict[str, Any]:
+def about(found: dict[str, Run]) -> dict[str, Any]:
     """What the figures were measured with."""
+    game = found["game"]
     return {
         "date": date.today().isoformat(),
         "trained": game.environment["environment"],
         "engine": game.environment["engine"],
         "seed": game.recipe.training.seed,
         "samples": SAMPLES,
-        "clocks": {"start": started(game), "game": game.clocks()[-1], "equal time": alone.clocks()[-1]},
-        "minutes": round(game.scalars()[-1]["minutes"], 2),
-    }
-
-
-def started(game: Run) -> int:
-    """The clock of the checkpoint at which likelihood ended."""
-    start: int = game.recipe.game.start  # type: ignore[attr-defined]
-    return max(clock for clock in game.clocks() if clock <= start)
-
-
-def models(game: Run, alone: Run) -> dict[str, Writing]:
-    """The three that are compared."""
-    return {
-        "likelihood": Writing(game, started(game)),
-        "equal time": Writing(alone),
-        "game": Writing(game),
+        "clocks": {name: run.clocks()[-1] for name, run in found.items()},
+        "minutes": {name: round(minutes(run), 2) for name, run in found.items()},
     }
 
 
@@ -176,21 +192,21 @@ def rows(tokens: torch.Tensor) -> list[list[int]]:
     return [row[:count] for row, count in zip(tokens.tolist(), counts.tolist(), strict=True)]
 
 
-def curves(game: Run, alone: Run) -> dict[str, Any]:
+def curves(found: dict[str, Run]) -> dict[str, Any]:
     """Quality and diversity of every model at every temperature."""
-    data = game.recipe.data
+    data, models = found["game"].recipe.data, {name: Writing(run) for name, run in found.items()}
     test, validation = reference(data, "test"), reference(data, "validation")
     points: dict[str, list[dict[str, Any]]] = {}
-    for name, writing in models(game, alone).items():
+    for name, writing in models.items():
         points[name] = []
         for temperature in TEMPERATURES:
             how = Sampling(temperature=temperature)
             tokens = torch.cat(list(writing.stream(SAMPLES, seed=1, how=how)))
             chosen_by = torch.cat(list(writing.stream(SAMPLES, seed=2, how=how)))
-            found = measured(tokens, test, writing.codec.decode(tokens))
-            points[name].append({"temperature": temperature, "validation-fd": validation.distance(chosen_by), **found})
+            scores = measured(tokens, test, writing.codec.decode(tokens))
+            points[name].append({"temperature": temperature, "validation-fd": validation.distance(chosen_by), **scores})
             print(name, points[name][-1], flush=True)
-    held_out = {name: nats(writing, test) for name, writing in models(game, alone).items()}
+    held_out = {name: nats(writing, test) for name, writing in models.items()}
     generator = torch.Generator().manual_seed(0)
     grams = NGram(test.train_rows, 5).sample(SAMPLES, test.tokens.shape[1] - 1, generator)
     real = test.train.draw(0, SAMPLES).sample
@@ -233,13 +249,11 @@ def nats(writing: Writing, test: Reference) -> float:
     return float(-torch.stack(found).sum() / content(test.tokens).sum())
 
 
-def translation(game: Run, alone: Run) -> dict[str, Any]:
+def translation(runs_: dict[str, Run]) -> dict[str, Any]:
     """BLEU and chrF of beam search on the test split, and how surely the game is better."""
-    real = game.recipe.data.load("test")
+    real = runs_["game"].recipe.data.load("test")
     sources, truths = real.input_texts(), real.texts()  # type: ignore[attr-defined]
-    made = {
-        name: [answer.text for answer in writing.translate(sources)] for name, writing in models(game, alone).items()
-    }
+    made = {name: [answer.text for answer in Writing(run).translate(sources)] for name, run in runs_.items()}
     scored = {name: corpus_bleu(texts, truths) for name, texts in made.items()}
     found: dict[str, Any] = {
         name: {
@@ -255,17 +269,18 @@ def translation(game: Run, alone: Run) -> dict[str, Any]:
     return {"scores": found, "game less": gained, "examples": shown}
 
 
-def oracle(game: Run, alone: Run) -> dict[str, Any]:
+def oracle(found: dict[str, Run]) -> dict[str, Any]:
     """How probable the oracle finds what each model writes, and the oracle's own sentences."""
-    judge = game.recipe.data.writer()  # type: ignore[attr-defined]
+    data, models = found["game"].recipe.data, {name: Writing(run) for name, run in found.items()}
+    judge = data.writer()  # type: ignore[attr-defined]
     points = {
         name: {
             str(temperature): scored(judge, torch.cat(list(writing.stream(SAMPLES, seed=1, how=Sampling(temperature)))))
             for temperature in (0.7, 0.8, 0.9, 1.0)
         }
-        for name, writing in models(game, alone).items()
+        for name, writing in models.items()
     }
-    return {"nll-oracle": points, "oracle itself": scored(judge, game.recipe.data.load("test").draw(0, SAMPLES).sample)}
+    return {"nll-oracle": points, "oracle itself": scored(judge, data.load("test").draw(0, SAMPLES).sample)}
 
 
 def scored(judge: Any, tokens: torch.Tensor) -> dict[str, Any]:
