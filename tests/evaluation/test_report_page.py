@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from invented_evaluations import NUMBERS, PROTOCOL, classes, evaluation, score, scores
+from invented_evaluations import NUMBERS, PROTOCOL, classes, evaluation, protocol, score, scores
 
 from cardigan.errors import CardiganError
 from cardigan.evaluation.protocol import Protocol
@@ -113,12 +113,13 @@ def test_the_report_shows_everything_in_order(tmp_path: Path) -> None:
 
 
 def test_the_protocol_is_there_in_full() -> None:
-    text = Page(page(evaluation())).text
+    text = Page(page(evaluation(sampling="temperature 0.7"))).text
     for field in fields(Protocol):
         assert field.name.replace("_", " ") in text
-        value = getattr(PROTOCOL, field.name)
+        value = getattr(protocol(sampling="temperature 0.7"), field.name)
         for each in value.values() if isinstance(value, dict) else [value]:
             assert (f"{each:,}" if isinstance(each, int) else str(each)) in text
+    assert "sampling" not in Page(page(evaluation())).text  # of what writes no sentences
 
 
 def test_what_all_scores_share_is_said_once() -> None:

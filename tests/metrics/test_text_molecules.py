@@ -26,7 +26,7 @@ def test_shares_by_hand() -> None:
 
 def test_nothing_valid_is_0() -> None:
     pytest.importorskip("rdkit", reason="rdkit is not installed")
-    found = molecules(["C(", ")"])
+    found = molecules(["C(", ")", "CCO and more"])
     assert (found.validity, found.uniqueness, found.novelty, found.qed) == (0, 0, 0, 0)
 
 

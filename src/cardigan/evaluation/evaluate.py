@@ -30,7 +30,7 @@ from cardigan.evaluation.real import SEED, TRAIN, Real, look_at_real
 from cardigan.evaluation.report.page import write_report
 from cardigan.evaluation.report.words import summarise
 from cardigan.evaluation.result import Evaluation, Rival
-from cardigan.evaluation.scene import Found, Measure, Scene
+from cardigan.evaluation.scene import NO_PICTURES, Found, Measure, Scene
 from cardigan.evaluation.subject import Candidate, candidate
 from cardigan.evaluation.usefulness import Study, Usefulness, augmentation_study, classification_accuracy_score
 from cardigan.evaluation.view import GROUPS, View, look
@@ -86,7 +86,7 @@ def evaluate(
         extractor: "local", "inception", "dinov2", "clip", "minilm", "raw", or an ONNX file.
         checkpoint: "best", "last" or a clock.
         direction: of a translator.
-        sampling: how tokens are chosen, of a run that writes sentences; None: temperature 1, of translations beam search.
+        sampling: how tokens are chosen, of a run that writes; None: temperature 1, of translations beam search.
         baselines: whether simpler ways are judged beside a translator or a writer of sentences.
         on: a source of other pictures for what is judged picture by picture; of one with splits, those of train.
         seed: of the generated samples.
@@ -115,8 +115,10 @@ def evaluate(
         sampling=sampling,
         watch=watch,
     )
-    if who.translate is None and (on is not None or (baselines and who.surprise is None)):
-        raise CardiganError("--baselines, --on: only for runs that make samples of sources; this one has none")
+    if who.translate is None and on is not None:
+        raise CardiganError("--on: only for runs that make pictures of pictures")
+    if baselines and who.translate is None and who.surprise is None:
+        raise CardiganError("--baselines: only for runs that make samples of sources, or sentences; this one does not")
     eye = open_extractor(extractor or usual(who.form), who.data, who.form, watch)
     real = look_at_real(who.data, split, samples, who.most, eye, watch)
     asked = "lpips" in metrics or ("lpips" in wanted and available())
@@ -276,7 +278,8 @@ def _judged(
     for number, (name, measure) in enumerate(wanted.items()):
         watch(f"measuring {name}", number, len(wanted))
         if reason := measure.why_not(scene):
-            if name in asked or not measure.quiet:
+            told = not measure.quiet and (scene.language is None or reason != NO_PICTURES)
+            if told or name in asked:
                 missing.setdefault(reason, []).append(name)
             continue
         found = list(measure.run(scene))

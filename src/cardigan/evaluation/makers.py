@@ -19,13 +19,11 @@ from cardigan.metrics.path_length import PathLength
 from cardigan.networks.base import Translator
 from cardigan.networks.sequences.base import Writer
 from cardigan.networks.sequences.sampling import Sampling, beam
-from cardigan.objectives.policy import chosen
 from cardigan.players import Players, Weights, load_players
 from cardigan.run import Run
 from cardigan.sample import Form
 from cardigan.settings import allowed
 from cardigan.tiling import default_tile, translate_batch, translate_whole
-from cardigan.tokens import content
 from cardigan.writing import BEAM, Writing
 
 Stream = Callable[[int, int, Tensor | None, Dataset], Iterator[Tensor]]
@@ -146,6 +144,7 @@ def _of_sentences(writing: Writing, truncation: float, direction: Direction, sam
         writing.form,
         writing.codec,
         stream,
+        truncation=1.0,  # there is nothing that could be truncated: all writers agree in it
         surprise=partial(surprise, writing),
         sampling=f"beam search, {BEAM} candidates" if searched else ", ".join(words),
     )
@@ -158,8 +157,7 @@ def surprise(writing: Writing, tokens: Tensor, source: Tensor | None = None) -> 
     for start in range(0, len(tokens), READ):
         some = tokens[start : start + READ].to(writing.device)
         given = None if source is None else source[start : start + READ].to(writing.device)
-        likely = chosen(writing.writer(some, given), some)
-        found.append(-likely.masked_fill(~content(some), 0.0).sum(dim=1).double().cpu())
+        found.append(-writing.writer.log_probabilities(some, given).double().sum(dim=1).cpu())
     return torch.cat(found)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from cardigan.errors import CardiganError
 from cardigan.evaluation.likeness import Likeness
 from cardigan.evaluation.protocol import Better
-from cardigan.evaluation.scene import INF, Found, Measure, Run, Scene, but, interval, left_out
+from cardigan.evaluation.scene import INF, NO_PICTURES, Found, Measure, Run, Scene, but, interval, left_out
 from cardigan.evaluation.sentences import SENTENCES
 from cardigan.evaluation.view import GROUPS, View
 from cardigan.metrics.classes import class_coverage, class_divergence, class_shares, intra_frechet
@@ -294,7 +294,7 @@ def _needs_domains(scene: Scene) -> str:
 
 
 def _pictures_only(scene: Scene) -> str:
-    return "" if scene.generated.samples.dim() == 4 else "the samples are no pictures"
+    return "" if scene.generated.samples.dim() == 4 else NO_PICTURES
 
 
 def _needs_classes(scene: Scene) -> str:

@@ -18,6 +18,8 @@ from cardigan.metrics.path_length import PathLength
 
 Value = TypeVar("Value")
 INF = float("inf")
+NO_PICTURES = "the samples are no pictures"
+"""Why many measures do not apply; of sentences that goes without saying."""
 
 
 @dataclass(frozen=True)

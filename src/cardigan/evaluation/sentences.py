@@ -156,8 +156,13 @@ def _likelihood(scene: Scene) -> Iterator[Found]:
 def _oracle(scene: Scene) -> Iterator[Found]:
     language, samples = _language(scene), scene.generated.samples[:WRITTEN]
     assert language.oracle is not None
-    values = language.oracle(samples).double().numpy()
-    yield _mean(scene, "nll-oracle", values, 0, "lower", note="nats a token")
+    nats = language.oracle(samples).double().numpy()
+    possible = nats[np.isfinite(nats)]
+    if len(possible) < 2 * GROUPS:
+        return
+    never = len(nats) - len(possible)
+    note = f"nats a token; {never:,} of {len(nats):,} can never be written there and are left out" if never else ""
+    yield _mean(scene, "nll-oracle", possible, 0, "lower", note=note or "nats a token")
 
 
 def _verse(scene: Scene) -> Iterator[Found]:

@@ -32,9 +32,14 @@ def _protocol(evaluation: Evaluation) -> list[str]:
     if not evaluation.scores:
         return []
     protocols = [score.protocol for score in evaluation.scores]
-    eyes = {each.extractor: each for each in protocols if each.extractor != "none"} or {"none": protocols[0]}
+    eyes = dict[str, Protocol]()
+    for each in protocols:
+        if each.extractor != "none":
+            eyes.setdefault(each.extractor, each)
+    eyes = eyes or {"none": protocols[0]}
     one, looked = next(iter(eyes.values())), " and ".join(map(_eye, eyes.values()))
     which = "" if one.checkpoint is None else f", checkpoint {one.checkpoint:,} ({evaluation.subject.checkpoint})"
+    which += f", {one.sampling}" if one.sampling else ""
     return [
         f"against the {one.split} split of {one.reference} ({one.reference_count:,} samples; {one.generated_count:,} "
         f"generated{which}); extractor {looked}"

@@ -108,7 +108,8 @@ def _to_guess(tokens: Tensor, generator: torch.Generator) -> Tensor:
 def _guessed(network: nn.Module, given: Tensor, tokens: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Loss and logits at the places `chosen` of what stands there in `tokens`."""
     encoder = _guessing(network)
-    logits = encoder.head(encoder.look(given, content(tokens))[1][chosen]).float()
+    seen = encoder.look(given, content(tokens))[1]
+    logits = encoder.head(seen[chosen[:, : seen.shape[1]]]).float()
     return cross_entropy(logits, tokens[chosen]), logits
 
 

@@ -6,6 +6,7 @@ the hub                    then there, into its cache, at a fixed revision
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +17,11 @@ from cardigan.errors import CardiganError
 from cardigan.extractors.weights import TIMEOUT, VARIABLE
 
 INSTALL = "pip install 'cardigan[extractors]'"
-CONFIG, PREPARATION, TENSORS = "config.json", "preprocessor_config.json", "model.safetensors"
+CONFIG, PREPARATION, TENSORS, WORDS = "config.json", "preprocessor_config.json", "model.safetensors", "tokenizer.json"
 FILES = (CONFIG, PREPARATION, TENSORS)
-"""What a model consists of."""
+"""What a model of pictures consists of."""
+FILES_OF_TEXT = (CONFIG, WORDS, TENSORS)
+"""What a model of sentences consists of."""
 REVISIONS = {
     "facebook/dinov2-small": "ed25f3a31f01632728cabb09d1542f84ab7b0056",
     "facebook/dinov2-base": "f9e44c814b77203eaa57a6bdbbd535f21ede1415",
@@ -43,10 +46,11 @@ class Found:
     revision: str
 
 
-def find(model: str, watch: Watch = silent) -> Found:
+def find(model: str, watch: Watch = silent, files: Sequence[str] = FILES) -> Found:
     """The model called `model` ("facebook/dinov2-base"), downloaded if it is nowhere on this machine yet.
 
     Args:
+        files: that it consists of.
         watch: told how many bytes have come.
 
     Raises:
@@ -56,8 +60,8 @@ def find(model: str, watch: Watch = silent) -> Found:
         raise CardiganError(f"{model} needs the packages transformers and huggingface_hub: {INSTALL}")
     folder = _users_folder(model)
     if folder is None or not folder.is_dir():
-        return _from_hub(model, watch)
-    if missing := [file for file in FILES if not (folder / file).is_file()]:
+        return _from_hub(model, watch, files)
+    if missing := [file for file in files if not (folder / file).is_file()]:
         raise CardiganError(f"{folder} lacks {', '.join(missing)} of {model}")
     return Found(folder, model, "placed by hand")
 
@@ -67,37 +71,37 @@ def _users_folder(model: str) -> Path | None:
     return Path(chosen).expanduser().absolute() / model.rpartition("/")[2] if chosen else None
 
 
-def _from_hub(model: str, watch: Watch) -> Found:
+def _from_hub(model: str, watch: Watch, files: Sequence[str]) -> Found:
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     revision = REVISIONS.get(model, "main")
     try:
-        config = _files(model, revision, watch)[0]
+        config = _files(model, revision, watch, files)[0]
     except LocalEntryNotFoundError:
-        raise CardiganError(_advice(model, revision, "the hub cannot be reached")) from None
+        raise CardiganError(_advice(model, revision, "the hub cannot be reached", files)) from None
     except EntryNotFoundError:
         raise CardiganError(
-            f"{model} of the hub lacks one of {', '.join(FILES)}; pickled weights are not read"
+            f"{model} of the hub lacks one of {', '.join(files)}; pickled weights are not read"
         ) from None
     except RepositoryNotFoundError:
         raise CardiganError(f"the hub has no public model {model!r}") from None
     except Exception as error:  # the hub's client and its HTTP library raise classes of their own
-        raise CardiganError(_advice(model, revision, str(error) or type(error).__name__)) from None
+        raise CardiganError(_advice(model, revision, str(error) or type(error).__name__, files)) from None
     return Found(config.parent, model, config.parent.name)
 
 
-def _files(model: str, revision: str, watch: Watch) -> list[Path]:
+def _files(model: str, revision: str, watch: Watch, files: Sequence[str]) -> list[Path]:
     """The model's files, from the hub's cache without asking the hub if all are there."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return [Path(hf_hub_download(model, file, revision=revision, local_files_only=True)) for file in FILES]
+        return [Path(hf_hub_download(model, file, revision=revision, local_files_only=True)) for file in files]
     except LocalEntryNotFoundError:
-        for file in FILES:  # says at once that there is no network, or no such file, where a download tries for long
+        for file in files:  # says at once that there is no network, or no such file, where a download tries for long
             get_hf_file_metadata(hf_hub_url(model, file, revision=revision), timeout=TIMEOUT)
         bar: Any = _bar(f"downloading {model}", watch)
-        return [Path(hf_hub_download(model, file, revision=revision, tqdm_class=bar)) for file in FILES]
+        return [Path(hf_hub_download(model, file, revision=revision, tqdm_class=bar)) for file in files]
 
 
 def _bar(what: str, watch: Watch) -> type:
@@ -115,9 +119,9 @@ def _bar(what: str, watch: Watch) -> type:
     return Bar
 
 
-def _advice(model: str, revision: str, reason: str) -> str:
+def _advice(model: str, revision: str, reason: str, files: Sequence[str]) -> str:
     folder = _users_folder(model) or f"NAME/{model.rpartition('/')[2]} and set {VARIABLE}=NAME"
     return (
         f"{model} could not be downloaded: {reason}; "
-        f"place {', '.join(FILES)} of https://huggingface.co/{model}/tree/{revision} in {folder}"
+        f"place {', '.join(files)} of https://huggingface.co/{model}/tree/{revision} in {folder}"
     )

@@ -121,10 +121,10 @@ def dinov2(
         CardiganError: a package or the model is missing and cannot be downloaded, or it is another kind of model.
     """
     found = find(model, watch)
-    _check_kind(found, "dinov2")
+    check_kind(found, "dinov2")
     from transformers import Dinov2Model
 
-    return HuggingFace("dinov2", found, _load(found, Dinov2Model), _class_token, device)
+    return HuggingFace("dinov2", found, load(found, Dinov2Model), _class_token, device)
 
 
 def clip(
@@ -140,10 +140,10 @@ def clip(
         CardiganError: a package or the model is missing and cannot be downloaded, or it is another kind of model.
     """
     found = find(model, watch)
-    _check_kind(found, "clip", "clip_vision_model")
+    check_kind(found, "clip", "clip_vision_model")
     from transformers import CLIPVisionModelWithProjection
 
-    return HuggingFace("clip", found, _load(found, CLIPVisionModelWithProjection), _unit_embedding, device)
+    return HuggingFace("clip", found, load(found, CLIPVisionModelWithProjection), _unit_embedding, device)
 
 
 def _class_token(network: nn.Module, pictures: Tensor) -> Tensor:
@@ -155,13 +155,18 @@ def _unit_embedding(network: nn.Module, pictures: Tensor) -> Tensor:
     return F.normalize(network(pixel_values=pictures).image_embeds, dim=1)
 
 
-def _check_kind(found: Found, *kinds: str) -> None:
+def check_kind(found: Found, *kinds: str) -> None:
+    """Refuse a model of another kind.
+
+    Raises:
+        CardiganError: it is one.
+    """
     kind = read_json(found.folder / CONFIG).get("model_type")
     if kind not in kinds:
         raise CardiganError(f"{found.folder / CONFIG} is of a {kind} model; allowed: {', '.join(kinds)}")
 
 
-def _load(found: Found, network: Any) -> nn.Module:
+def load(found: Found, network: Any, **settings: Any) -> nn.Module:
     """The network with the folder's tensors, every one of its own among them.
 
     Attention is named so that the configuration cannot: transformers would fetch what it names.
@@ -175,6 +180,7 @@ def _load(found: Found, network: Any) -> nn.Module:
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
+                **settings,
             )
     except Exception as error:  # damaged files fail in many ways, all of them the files' fault
         raise CardiganError(f"{found.folder} cannot be loaded: {error}") from None

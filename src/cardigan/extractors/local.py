@@ -32,10 +32,11 @@ VERSION = 1
 """Of network and training: another one makes another extractor."""
 MOST = 100_000
 """Samples seen in training, at most."""
-MORE = 3
-"""So many times as many sentences: a step takes a fraction of the time."""
 PASSES = 40
 """Passes over its half of the data, at most."""
+READ = 10
+"""The same of sentences, which are known by heart sooner; where there are many, `MORE` times `MOST` are seen."""
+MORE = 3
 FEWEST = 10
 """Samples of each class, on average, below which labels are not learned from."""
 HELD_OUT = 5_000
@@ -132,7 +133,8 @@ def _make(place: Path, data: Data, train: Dataset, role: Role, watch: Watch) -> 
     sentences = bool(train.form.vocabulary)
     labelled = not sentences and classes > 1 and len(train) // 2 >= FEWEST * classes
     network = _network(train.form, classes if labelled else EMBEDDING, seed)
-    seen = min(MOST * (MORE if sentences else 1), PASSES * len(train) // 2)
+    most, passes = (MOST * MORE, READ) if sentences else (MOST, PASSES)
+    seen = min(most, passes * len(train) // 2)
     loss = fitting.guess if sentences else fitting.classification if labelled else fitting.contrast
     fitting.fit(network, Half(train, role).draw, loss, max(50, seen // fitting.BATCH), seed, watch)
     held_out: Literal["test", "validation"] = "test" if role == "judge" else "validation"

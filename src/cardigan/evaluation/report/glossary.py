@@ -8,6 +8,16 @@ _DISTANCE = (
 )
 
 
+_OVERLAP = (
+    "The share of a sentence's runs of {n} words or characters that stand somewhere in the real test sentences, over "
+    "all shorter runs too, averaged over sentences, less where a sentence is too short"
+)
+_RECALL = (
+    "Ten replies are offered, one of them the true one and nine from elsewhere; the writer finds each more or less "
+    "likely. This is how often the true one is among the {k} likeliest. By guessing: {chance}."
+)
+
+
 @dataclass(frozen=True)
 class Entry:
     """One metric, explained.
@@ -44,7 +54,7 @@ GLOSSARY = {
     "precision": Entry(
         "Precision",
         "The share of generated samples that lie where real samples lie: roughly, how many could pass. It says "
-        "nothing of variety: one perfect picture a thousand times over has full precision.",
+        "nothing of variety: one perfect sample a thousand times over has full precision.",
     ),
     "recall": Entry(
         "Recall",
@@ -102,7 +112,7 @@ GLOSSARY = {
     "duplicates": Entry(
         "Duplicates",
         "The share of generated samples that have a near twin among the generated ones. A generator that has only "
-        "a few pictures to show repeats itself.",
+        "a few of them to show repeats itself.",
     ),
     "support": Entry(
         "Size of the support",
@@ -167,6 +177,111 @@ GLOSSARY = {
         "How much the picture changes when the generator's input is moved by a hair. Short paths mean that "
         "pictures turn into one another smoothly, without jumps.",
     ),
+    **{
+        f"bleu-{order}": Entry(
+            f"BLEU-{order} against all real sentences",
+            f"{_OVERLAP.format(n=order)}. It tells whether sentences are put together from what real ones are put "
+            "together from, and nothing of variety: one real sentence said over and over has 1. So self-BLEU stands "
+            "beside it. Only numbers against as many real sentences compare.",
+        )
+        for order in range(2, 6)
+    },
+    **{
+        f"self-bleu-{order}": Entry(
+            f"Self-BLEU-{order}",
+            f"The same of each sample against all other samples, by runs of {order}: how much they repeat one another. "
+            "Real sentences repeat each other too, so it should be near what they reach; above that is too little "
+            "variety. It grows with the number of samples, of which 2,000 are used at most.",
+        )
+        for order in range(2, 6)
+    },
+    **{
+        f"distinct-{order}": Entry(
+            f"Distinct-{order}",
+            f"How many different runs of {order} there are among all those of the samples together: 1 would mean that "
+            "none occurs twice. More samples have a lower share, so only equal numbers compare.",
+        )
+        for order in range(1, 4)
+    },
+    "unique": Entry(
+        "Different sentences", "How many different sentences there are among the samples; 1: no two alike."
+    ),
+    **{
+        f"novelty-{order}": Entry(
+            f"New runs of {order}",
+            f"The share of runs of {order} tokens that stand nowhere in the train sentences. Unseen real sentences "
+            "have some too: far fewer means that the samples are pieced together from what was learnt, far more that "
+            "they wander off.",
+        )
+        for order in range(2, 6)
+    },
+    "copies": Entry(
+        "Copies of train sentences",
+        "The share of samples that stand word for word among the train sentences. Short and common sentences turn up "
+        "among unseen real ones as well; what these have stands beside it.",
+    ),
+    "loops": Entry(
+        "Loops",
+        "The share of sentences that go in circles: four tokens in a row that stand there twice, or one token three "
+        "times in a row.",
+    ),
+    "length": Entry("Length", "How many tokens the samples have on average, beside those of real sentences."),
+    "length-distance": Entry(
+        "Difference of lengths",
+        "How differently long the samples are from real sentences: the share of them that would need another length. "
+        "0: every length is as frequent as it should be.",
+    ),
+    "nll": Entry(
+        "Negative log-likelihood of held-out sentences",
+        "How surprised the writer is, token by token, by real sentences that it has never seen: less means that it "
+        "expected them. It notices whatever the writer cannot say, and hardly whether what it does say is good. As a "
+        "perplexity, e to this power, it is among how many tokens the writer wavers on average. Numbers compare where "
+        "the tokens are the same.",
+    ),
+    "nll-oracle": Entry(
+        "Negative log-likelihood under the oracle",
+        "How surprised that which wrote the real sentences is by the samples, token by token. It notices poor samples "
+        "and nothing of variety.",
+    ),
+    "form": Entry(
+        "Form kept",
+        "The share of samples that have the form that nearly all train texts have: so many lines of so many "
+        "characters, each ended by a mark.",
+    ),
+    "rhyme": Entry(
+        "Rhymes kept",
+        "The share of poems all of whose even lines rhyme. What rhymes with what was learnt from the train poems; "
+        "poems that end on characters of which that is not known are left out.",
+    ),
+    "valid": Entry(
+        "Valid molecules",
+        "The share of samples that are molecules: RDKit can read them, and no atom has too many bonds.",
+    ),
+    "molecules-unique": Entry(
+        "Different molecules", "How many different molecules there are among the valid ones, however each is written."
+    ),
+    "molecules-novel": Entry(
+        "New molecules", "The share of the different molecules that are not among those of the train split."
+    ),
+    "qed": Entry(
+        "Drug-likeness (QED)",
+        "How like known drugs the valid molecules are in size, solubility and so on, 0 to 1, on average. It should be "
+        "near what real samples have, unless drugs were wanted.",
+    ),
+    "sacrebleu": Entry(
+        "BLEU of translations",
+        "How far runs of up to four words agree with those of the true translation, over all sentences together, 0 to "
+        "100, as sacreBLEU computes it. The signature in the note says with which settings: only numbers of equal "
+        "signatures on the same sentences compare.",
+    ),
+    "chrf": Entry(
+        "chrF of translations",
+        "The same by runs of up to six characters, so that a word with another ending counts for something; 0 to 100.",
+    ),
+    **{
+        f"recall-{k}": Entry(f"Recall of the true reply at {k}", _RECALL.format(k=k, chance=f"{k / 10:g}"))
+        for k in (1, 2, 5)
+    },
 }
 """Metric key -> what it means."""
 

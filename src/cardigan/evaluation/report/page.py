@@ -8,7 +8,7 @@ from cardigan.evaluation.report import rivals
 from cardigan.evaluation.report.figures import Line, legend, line_chart
 from cardigan.evaluation.report.markup import Markup, document, joined, section, tag, write
 from cardigan.evaluation.report.rivals import rival_table
-from cardigan.evaluation.report.tables import class_table, fact_list, protocol_tables, score_table
+from cardigan.evaluation.report.tables import body, class_table, fact_list, protocol_tables, row, score_table, table
 from cardigan.evaluation.result import Curve, Evaluation, Exhibit, Subject
 
 WIDE = 1.8
@@ -69,6 +69,7 @@ def _described(subject: Subject) -> list[tuple[str, str]]:
     found = [
         ("recipe", subject.recipe),
         ("checkpoint", subject.checkpoint),
+        ("written with", subject.sampling),
         ("trained on", "" if subject.clock is None else f"{subject.clock:,} samples"),
         ("training time", "" if subject.minutes is None else duration(subject.minutes)),
     ]
@@ -88,11 +89,25 @@ def bullets(sentences: Sequence[str]) -> Markup:
 
 
 def gallery(exhibits: Sequence[Exhibit]) -> Markup:
-    """Pictures in order, two beside each other unless they are wide; empty without any."""
+    """Pictures and texts in order, two beside each other unless they are wide; empty without any."""
     return tag("div", *(_exhibit(each) for each in exhibits), class_="gallery") if exhibits else Markup()
 
 
 def _exhibit(exhibit: Exhibit) -> Markup:
+    return _picture(exhibit) if exhibit.png else _texts(exhibit)
+
+
+def _texts(exhibit: Exhibit) -> Markup:
+    """Sentences as a table, their line ends kept."""
+    rows = [row(exhibit.columns, *each) for each in exhibit.texts]
+    whole = table(exhibit.title, exhibit.columns, body(*rows), class_="texts")
+    scrolled = tag("div", whole, class_="scroll", role="region", aria_label=exhibit.title, tabindex=0)
+    caption = tag("figcaption", exhibit.caption)
+    wide = "wide" if len(exhibit.columns) > 1 else None
+    return tag("figure", tag("h3", exhibit.title), scrolled, caption, class_=wide)
+
+
+def _picture(exhibit: Exhibit) -> Markup:
     size = png_size(exhibit.png)
     width, height = size or (None, None)
     wide = size is not None and size[0] / size[1] >= WIDE

@@ -1,4 +1,4 @@
-"""What was judged beside ways that need no training: a column for each, a row for every score that all of them have."""
+"""What was judged beside simpler ways: a column for each, a row for every score that all of them have."""
 
 from cardigan.evaluation.protocol import Score
 from cardigan.evaluation.report.markup import Markup, joined, tag
@@ -7,8 +7,8 @@ from cardigan.evaluation.report.tables import body, row, table
 from cardigan.evaluation.result import Evaluation
 
 ABOUT = (
-    "The same sources, handed to ways that have learnt nothing, and judged alike. A network that does not beat them in "
-    "what it was trained for is not worth its training."
+    "Simpler ways to such samples, from the same sources where there are any, judged alike. A network that does not "
+    "beat them in what it was trained for is not worth its training."
 )
 
 
@@ -44,6 +44,6 @@ def _shared(evaluation: Evaluation) -> list[str]:
 
 
 def _cell(score: Score) -> Markup:
-    """Four digits, since all rows are about the same sources: differences mean more than intervals show."""
+    """Four digits: where all columns are about the same sources, differences mean more than intervals show."""
     interval = tag("span", f"({interval_of(score)})", class_="aside")
     return joined([tag("span", f"{score.value:.4g}", class_="number"), " ", interval])

@@ -142,6 +142,8 @@ def facts(protocol: Protocol) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in fields(protocol):
         value = getattr(protocol, each.name)
+        if each.name == "sampling" and value is None:  # of most kinds of samples there is nothing to say
+            continue
         if isinstance(value, Mapping):
             found |= {f"{each.name}: {key}": _fact(part) for key, part in value.items()}
             found |= {} if value else {each.name: "none"}

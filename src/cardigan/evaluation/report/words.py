@@ -1,6 +1,6 @@
 """A summary in words: what the scores and classes mean, no more than they show, and how far to trust them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cardigan.evaluation.protocol import Score
 from cardigan.evaluation.report.numbers import beside, percent, places, with_interval
@@ -36,6 +36,7 @@ def summarise(scores: Sequence[Score], classes: Sequence[ClassShare]) -> tuple[s
     said += _classes(classes)
     said += _balance(found.get("precision"), found.get("recall"))
     said += _memorised(found.get("memorisation"))
+    said += _written(found)
     said += _certainty(scores)
     return tuple(said)
 
@@ -128,6 +129,33 @@ def _memorised(score: Score | None) -> list[str]:
     if _clearly_worse(score) if score.alarm is None else score.alarm:
         return [f"Signs of memorised training samples: {against}."]
     return [f"No sign of memorised training samples: {against}."]
+
+
+def _written(found: Mapping[str, Score]) -> list[str]:
+    """Of sentences: translations, likelihood, copies."""
+    said = []
+    if "sacrebleu" in found:
+        beside_it = f", {found['chrf'].name} {with_interval(found['chrf'])}" if "chrf" in found else ""
+        said.append(
+            f"Against the true translations: {found['sacrebleu'].name} {with_interval(found['sacrebleu'])}{beside_it}."
+        )
+    if "recall-1" in found:
+        said.append(f"Of ten replies the true one is the likeliest in {percent(found['recall-1'].value)} of cases.")
+    if "nll" in found:
+        said.append(
+            f"Held-out sentences take {with_interval(found['nll'])} nats a token ({_after(found['nll'].note)})."
+        )
+    if "copies" in found:
+        score = found["copies"]
+        real = "" if score.floor is None else f"; of unseen real ones {percent(score.floor)}"
+        said.append(
+            f"{percent(score.value, score.low, score.high)} of the samples are train sentences word for word{real}."
+        )
+    return said
+
+
+def _after(note: str) -> str:
+    return note.partition("; ")[2] or note
 
 
 def _clearly_worse(score: Score) -> bool:

@@ -66,7 +66,8 @@ def molecules(samples: Sequence[str], train: Iterable[str] = ()) -> Molecules:
             "molecules need RDKit, which is not installed; mend: pip install 'cardigan[molecules]'"
         ) from None
     with BlockLogs():
-        read = [Chem.MolFromSmiles(each) if each.strip() else None for each in samples]
+        # of several words RDKit would read the first, and take the others for a name
+        read = [Chem.MolFromSmiles(each) if len(each.split()) == 1 else None for each in samples]
         canonical = tuple(None if each is None else Chem.MolToSmiles(each) for each in read)
         drug_likeness = np.array([qed(each) for each in read if each is not None], dtype=np.float64)
         seen = {Chem.MolToSmiles(each) for each in (Chem.MolFromSmiles(one) for one in train) if each is not None}
