@@ -2,11 +2,11 @@
 
     CARDIGAN_DATA=... python benchmarks/sequences.py [NAME ...] [--folder runs/sequences] [--train-only]
 
-Resumable: what is finished is not done again, what was interrupted goes on. For every task and seed a recipe is trained
-by likelihood until game.start; from there one copy plays the game, another goes on by likelihood for as many minutes. All
-three are judged on the test split, at every temperature, beside an n-gram model and real sentences of the train split
-(floor). The temperature to be quoted is that of the least local Fréchet distance on validation. Figures go to
-docs/results/sequences/*.json and *.png.
+Resumable: what is finished is not done again, what was interrupted goes on. For each task and seed a recipe is
+trained by likelihood until game.start; from there one copy plays the game, another goes on by likelihood for as many
+minutes. All three are judged on the test split, at every temperature, beside an n-gram model and real sentences of
+the train split (floor). The temperature to be quoted is that of the least local Fréchet distance on validation.
+Figures go to docs/results/sequences/*.json and *.png.
 """
 
 import argparse
