@@ -409,7 +409,10 @@ def recipes(
         return
     from cardigan.recipes import summaries
 
-    lines = {"auto": "Looks at your own pictures and chooses a recipe for them (give --data SOURCE)", **summaries()}
+    lines = {
+        "auto": "Looks at your own pictures or texts and chooses a recipe for them (give --data SOURCE)",
+        **summaries(),
+    }
     width = max(map(len, lines))
     for each, about in lines.items():
         typer.echo(f"{each:<{width}}  {about}")

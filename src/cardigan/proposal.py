@@ -1,4 +1,4 @@
-"""A recipe for a user's own pictures, chosen by looking at them: what `cardigan train auto` trains."""
+"""A recipe for a user's own pictures (or texts), chosen by looking at them: what `cardigan train auto` trains."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,9 +15,11 @@ from cardigan.data.sources.pixels import original
 from cardigan.data.sources.source import Pixels, Source, UnreadableError, shown
 from cardigan.errors import CardiganError
 from cardigan.inspection.mirror import ENOUGH, mirrored_alike
+from cardigan.inspection.text import is_text
 from cardigan.inspection.thumbs import SIDE as THUMB
 from cardigan.inspection.thumbs import seen
 from cardigan.recipe import AUTO, Recipe, build, flatten, layers, load_recipe, merge
+from cardigan.text_proposal import propose_text
 
 MOST = 2000
 """Pictures, chosen at random, on which the proposal rests ..."""
@@ -68,7 +70,7 @@ class Proposal:
 
 
 def propose(data: str | None, overrides: Iterable[str] = (), source: Source | None = None) -> Proposal:
-    """A recipe for the pictures at `data`, with the user's `overrides` over it.
+    """A recipe for the pictures or texts at `data`, with the user's `overrides` over it.
 
     Args:
         source: the pictures, where they have been opened already.
@@ -77,6 +79,9 @@ def propose(data: str | None, overrides: Iterable[str] = (), source: Source | No
         CardiganError: no data, or data that cannot be read.
     """
     overrides = list(overrides)
+    if source is None and data is not None and is_text(data):
+        found = propose_text(data, overrides)
+        return Proposal(found.recipe, found.reasons)
     asked = asked_for(data, overrides)
     data, facts = asked.source, look(source or asked.open())
     overriding, base = layers(overrides), load_recipe("pictures").plain()

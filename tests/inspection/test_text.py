@@ -33,7 +33,7 @@ def test_what_is_planted_is_counted(tmp_path: Path) -> None:
     write(tmp_path / "mine" / "train.txt", train)
     write(tmp_path / "mine" / "test.txt", test)
     found = check_text(str(tmp_path / "mine"), out=tmp_path / "out")
-    survey = found.survey
+    survey = found.proposal.survey
     assert survey.counts["train"] + survey.counts["validation"] == 241 and survey.counts["test"] == 41
     assert survey.empty == 2 and survey.leaked["test"] in range(5, 12)
     assert survey.repeated["train"] + survey.repeated["validation"] == 40 and survey.repeated["test"] == 1
@@ -50,12 +50,12 @@ def test_training_would_take_the_recipe(tokens: str | None, tmp_path: Path) -> N
     overrides = [f"data.tokens={tokens}", "data.lowercase=true"] if tokens else []
     found = check_text(source, [*overrides, "training.minutes=1"], out=tmp_path / "out")
     recipe = load_recipe(tmp_path / "out" / "recipe.yaml")
-    assert recipe == found.recipe and recipe.training.minutes == 1 and recipe.training.samples is None
+    assert recipe == found.proposal.recipe and recipe.training.minutes == 1 and recipe.training.samples is None
     data = recipe.data
     assert isinstance(data, Sentences) and data.source == source
     assert data.tokens == (tokens or "words") and data.lowercase == bool(tokens)
-    assert data.load().form.vocabulary == found.vocabulary and recipe.game.kind == "sequence"
-    told = {key for key, _, _ in found.reasons}
+    assert data.load().form.vocabulary == found.proposal.vocabulary and recipe.game.kind == "sequence"
+    told = {key for key, _, _ in found.proposal.reasons}
     assert "training.samples" not in told and ("data.vocabulary" in told) == (tokens == "bpe")
 
 
@@ -64,20 +64,24 @@ def test_verse_long_texts_translations_and_talk(tmp_path: Path) -> None:
         tmp_path / "verse.txt",
         ["".join(chr(0x4E00 + (7 * at + 13 * place) % 300) for place in range(12)) for at in range(90)],
     )
-    assert check_text(verse, out=tmp_path / "out").recipe.data.tokens == "characters"
+    assert check_text(verse, out=tmp_path / "out").proposal.recipe.data.tokens == "characters"
     long = [line for each in sentences() for line in ((each, "") if len(each) % 3 else (each,))]
-    data = check_text(write(tmp_path / "long.txt", long), out=tmp_path / "out").recipe.data
+    data = check_text(write(tmp_path / "long.txt", long), out=tmp_path / "out").proposal.recipe.data
     assert (data.unit, data.tokens, data.length) == ("window", "characters", 64)
     for name in ("train", "val", "test"):
         write(tmp_path / "parallel" / f"{name}.en", sentences(300))
         write(tmp_path / "parallel" / f"{name}.fr", [each[::-1] for each in sentences(300)])
     found = check_text(str(tmp_path / "parallel"), out=tmp_path / "out")
-    assert (found.recipe.data.inputs, found.recipe.data.outputs, found.recipe.data.tokens) == ("en", "fr", "bpe")
-    assert found.source_lengths is not None and " -> " in "\n".join(found.lines())
+    assert (
+        found.proposal.recipe.data.inputs,
+        found.proposal.recipe.data.outputs,
+        found.proposal.recipe.data.tokens,
+    ) == ("en", "fr", "bpe")
+    assert found.proposal.source_lengths is not None and " -> " in "\n".join(found.lines())
     other = check_text(str(tmp_path / "parallel"), ["data.inputs=fr", "data.outputs=en"], out=tmp_path / "out")
-    assert (other.recipe.data.inputs, other.recipe.data.outputs) == ("fr", "en")
+    assert (other.proposal.recipe.data.inputs, other.proposal.recipe.data.outputs) == ("fr", "en")
     talk = [json.dumps({"topic": "x", "turns": sentences(400)[at : at + 4]}) for at in range(0, 400, 4)]
-    data = check_text(write(tmp_path / "talk.jsonl", talk), out=tmp_path / "out").recipe.data
+    data = check_text(write(tmp_path / "talk.jsonl", talk), out=tmp_path / "out").proposal.recipe.data
     assert (data.column, data.context) == ("turns", 2) and data.load().codec.context == 2
 
 
@@ -120,5 +124,14 @@ def test_wrong_overrides_are_one_line(override: str, tmp_path: Path) -> None:
 
 def test_named_text(real: Path, tmp_path: Path) -> None:
     found = check_text("captions", out=tmp_path / "out")
-    assert found.survey.counts["test"] == 10_000 and found.recipe.data.source == "captions"
-    assert found.survey.scripts["Latin"] > 0.99
+    assert found.proposal.survey.counts["test"] == 10_000 and found.proposal.recipe.data.source == "captions"
+    assert found.proposal.survey.scripts["Latin"] > 0.99
+
+
+def test_auto_trains_what_is_proposed(tmp_path: Path) -> None:
+    from cardigan.proposal import propose
+
+    verse = write(tmp_path / "verse.txt", "".join(f"a line about {number} birds\n" for number in range(200)))
+    proposal = propose(verse, ["training.samples=1k"])
+    assert proposal.recipe == check_text(verse, ["training.samples=1k"], out=tmp_path / "out").proposal.recipe
+    assert any("data.tokens=" in line for line in proposal.lines())
