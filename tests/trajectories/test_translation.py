@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning_fabric import Fabric
-from runs import cardigan, same_bits, tensors
+from runs import HALF, cardigan, same_bits, tensors
 
 from cardigan import CardiganError, Recipe, load_recipe, train
 from cardigan.run import Run
@@ -43,13 +43,13 @@ def state_of(loop: Loop) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", GAMES)
 def test_a_loop_continues_from_its_checkpoint_bit_for_bit(name: str, tmp_path: Path) -> None:
-    straight = loop_of(small(name), "bf16")
+    straight = loop_of(small(name), HALF)
     for _ in range(5):  # the discriminator joins in the fourth
         straight.round()
     saved = checkpoint.save_checkpoint(straight, tmp_path)
     for _ in range(6):
         straight.round()
-    resumed = loop_of(small(name), "bf16")
+    resumed = loop_of(small(name), HALF)
     checkpoint.load_checkpoint(resumed, saved)
     for _ in range(6):
         resumed.round()
