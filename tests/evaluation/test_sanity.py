@@ -96,7 +96,7 @@ def test_dropped_classes_cost_variety_and_not_fidelity(real: Real) -> None:
     assert all(one < other for one, other in pairwise(kernels)), kernels
     for name in ("recall", "coverage"):
         values = [getattr(each, name) for each in shapes]
-        # of 2,000 samples a step can be lost to rounding, and which one depends on the machine's arithmetic
+        # with so few samples a step can be lost, and which one depends on the machine's arithmetic
         assert all(one >= other for one, other in pairwise(values)) and values[0] > values[-1], (name, values)
     precision = [each.precision for each in shapes]
     assert min(precision) > precision[0] - 0.05, precision
