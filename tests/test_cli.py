@@ -58,7 +58,7 @@ def test_heavy_packages_are_imported_only_where_they_are_used(arguments: list[st
         (["train", "./photos"], "cardigan train auto --data ./photos"),
         (["train", "digits", "training.sampels=3"], "did you mean 'samples'?"),
         (["train", "digits", "engine.device=gpu"], "engine.device"),
-        (["translate", "nothing"], "INPUT"),
+        (["translate", "nothing"], "nothing is no run"),
         (["translate", "nothing", "a.png"], "nothing is no run"),
         (["train", "inpainting", "--data", "digits", "game.generator.famly=unet"], "did you mean 'family'?"),
         (["train", "denoising", "data.degradations=[{kind: downscale, factor: 5}]"], "allowed: 2, 3, 4, 8"),
