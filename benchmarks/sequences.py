@@ -226,9 +226,9 @@ def measured(tokens: torch.Tensor, test: Reference, texts: list[str] | None) -> 
     found |= {f"self-bleu-{order}": average(values) for order, values in likeness.items()}
     found |= {f"distinct-{order}": value for order, value in distinct(mine).items()}
     found |= {"fd": test.distance(tokens), "copies": copies(mine, test.train_rows).share}
-    found |= {"loops": float(loops(mine).float().mean()), "length": sum(map(len, mine)) / len(mine)}
+    found |= {"loops": float(loops(mine).mean()), "length": sum(map(len, mine)) / len(mine)}
     if texts is not None and all(len(text) == 24 for text in test.train.codec.decode(test.tokens[:50])):
-        found["form"] = float(form_kept(texts).float().mean())
+        found["form"] = float(form_kept(texts).mean())
         found["rhyme"] = rhymes(texts, rhyme_classes(test.train.codec.decode(test.train.draw(0, 8000).sample))).share
     return found
 
