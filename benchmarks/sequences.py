@@ -18,14 +18,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import cardigan
 from cardigan.data.base import Data
+from cardigan.data.text.rows import padded_rows
 from cardigan.extractors.local import local
 from cardigan.files import write_text
 from cardigan.metrics.frechet import frechet_distance
@@ -38,7 +40,7 @@ from cardigan.metrics.text.ngram import NGram
 from cardigan.metrics.text.verse import form_kept, rhyme_classes, rhymes
 from cardigan.networks.sequences.sampling import Sampling
 from cardigan.run import Run
-from cardigan.tokens import content
+from cardigan.tokens import content, rows
 from cardigan.writing import Writing
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "sequences"
@@ -175,21 +177,21 @@ class Reference:
         moments.add(self.eye(tokens).values)
         return moments
 
-    @property
+    @cached_property
     def train_rows(self) -> list[list[int]]:
         """The train split."""
         return rows(self.train.take(torch.arange(len(self.train))).sample)
+
+    @cached_property
+    def rhymes(self) -> dict[str, int]:
+        """Rhyme classes of train verses; none where real sentences have not the form of verse."""
+        decode = self.train.codec.decode
+        return rhyme_classes(decode(self.train.draw(0, 8000).sample)) if verse(decode(self.tokens[:50])) else {}
 
 
 @cache
 def reference(data: Data, split: str) -> Reference:
     return Reference(data, split)
-
-
-def rows(tokens: torch.Tensor) -> list[list[int]]:
-    """(N, T) tokens -> lists without what stands after the end, and without the end."""
-    counts = content(tokens).sum(dim=1) - (tokens == 2).any(dim=1).long()
-    return [row[:count] for row, count in zip(tokens.tolist(), counts.tolist(), strict=True)]
 
 
 def curves(found: dict[str, Run]) -> dict[str, Any]:
@@ -208,12 +210,13 @@ def curves(found: dict[str, Run]) -> dict[str, Any]:
             print(name, points[name][-1], flush=True)
     held_out = {name: nats(writing, test) for name, writing in models.items()}
     generator = torch.Generator().manual_seed(0)
-    grams = NGram(test.train_rows, 5).sample(SAMPLES, test.tokens.shape[1] - 1, generator)
+    written = NGram(test.train_rows, 5).sample(SAMPLES, test.tokens.shape[1] - 1, generator)
+    grams = [np.array(each, np.int32) for each in written]
     real = test.train.draw(0, SAMPLES).sample
     return {
         "points": points,
         "nats a token": held_out,
-        "n-gram": measured(packed(grams, test.tokens.shape[1]), test, None),
+        "n-gram": measured(torch.from_numpy(padded_rows(grams, test.tokens.shape[1])).long(), test, None),
         "real": measured(real, test, test.train.codec.decode(real)),
     }
 
@@ -227,19 +230,15 @@ def measured(tokens: torch.Tensor, test: Reference, texts: list[str] | None) -> 
     found |= {f"distinct-{order}": value for order, value in distinct(mine).items()}
     found |= {"fd": test.distance(tokens), "copies": copies(mine, test.train_rows).share}
     found |= {"loops": float(loops(mine).mean()), "length": sum(map(len, mine)) / len(mine)}
-    if texts is not None and all(len(text) == 24 for text in test.train.codec.decode(test.tokens[:50])):
+    if texts is not None and test.rhymes:
         found["form"] = float(form_kept(texts).mean())
-        found["rhyme"] = rhymes(texts, rhyme_classes(test.train.codec.decode(test.train.draw(0, 8000).sample))).share
+        found["rhyme"] = rhymes(texts, test.rhymes).share
     return found
 
 
-def packed(sentences: list[list[Any]], length: int) -> torch.Tensor:
-    """Lists of tokens -> (N, length), END and PAD behind each."""
-    tokens = torch.zeros(len(sentences), length, dtype=torch.int64)
-    for row, sentence in enumerate(sentences):
-        kept = [*sentence, 2][:length]
-        tokens[row, : len(kept)] = torch.tensor(kept)
-    return tokens
+def verse(texts: list[str]) -> bool:
+    """Whether these are four lines of five characters with a mark behind each, by their length."""
+    return all(len(text) == 24 for text in texts)
 
 
 @torch.no_grad()

@@ -165,12 +165,11 @@ def _write_sentences(
     how: tuple[float | None, int | None, float | None],
     out: Path | None,
 ) -> None:
+    from cardigan.data.sentence_codec import page
     from cardigan.files import writable
     from cardigan.writing import load_writer
 
-    sentences = load_writer(run, at).generate(n, seed=seed, how=_sampling(*how), prompt=prompt)
-    # verses have several lines: an empty one between them
-    text = ("\n\n" if any("\n" in each for each in sentences) else "\n").join(sentences)
+    text = page(load_writer(run, at).generate(n, seed=seed, how=_sampling(*how), prompt=prompt))
     if out is None:
         typer.echo(text)
         return

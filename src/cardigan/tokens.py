@@ -22,3 +22,9 @@ def lengths(tokens: Tensor) -> Tensor:
 def padded(tokens: Tensor) -> Tensor:
     """(N, T) tokens with PAD after the first END, whatever stood there."""
     return tokens.masked_fill(~content(tokens), PAD)
+
+
+def rows(tokens: Tensor) -> list[list[int]]:
+    """(N, T) tokens -> those of each sentence, without its END and what stands behind it."""
+    ends = lengths(tokens) - (tokens == END).any(dim=1).long()
+    return [row[:end] for row, end in zip(tokens.tolist(), ends.tolist(), strict=True)]

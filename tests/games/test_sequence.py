@@ -187,8 +187,8 @@ def test_roll_outs_pay_each_token_for_what_may_follow() -> None:
     method, step = game.settings.method, step_of()
     game.discriminator.eval()
     tokens = padded(sentences(4, 6, 5))
-    found = method._searched(game, step, tokens)  # type: ignore[attr-defined]
     whole = torch.tanh(game.judge(step, tokens).logits[0] / 2)
+    found = method._returns(game, step, tokens, torch.ones_like(tokens, dtype=torch.bool))  # type: ignore[attr-defined]
     assert found.shape == (4, 6)
     torch.testing.assert_close(found[:, -1], whole)
     for row, length in enumerate(content(tokens).sum(1).tolist()):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cardigan.networks.sequences.base import SentenceDiscriminatorFamily, WriterFamily
+from cardigan.networks.sequences.base import SentenceDiscriminatorFamily, Writer, WriterFamily
 from cardigan.networks.sequences.convolution_judge import TextConvolution
 from cardigan.networks.sequences.recurrent import Recurrent
 from cardigan.networks.sequences.recurrent_judge import TextRecurrent
@@ -33,6 +33,16 @@ JUDGES: dict[str, SentenceDiscriminatorFamily] = {
     "transformer-token": TextTransformer(width=8, depth=1, heads=1, per="token", dropout=0),
     "transformer-spectral": TextTransformer(width=8, heads=2, spectral=True),
 }
+
+
+def written_by(name: str, paired: bool, spread: float) -> Writer:
+    """A writer in eval mode, whose weights are moved so far that it prefers some tokens clearly."""
+    torch.manual_seed(1)
+    writer = WRITERS[name].build(PAIRED if paired else PLAIN).eval()
+    with torch.no_grad():
+        for parameter in writer.parameters():
+            parameter.add_(spread * torch.randn_like(parameter))
+    return writer
 
 
 def sentences(lengths: list[int], width: int, seed: int = 0, filling: int | None = PAD) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.stats import chisquare
-from sentences import LENGTH, PAIRED, PLAIN, SOURCE, VOCABULARY, WRITERS, sentences
+from sentences import LENGTH, SOURCE, VOCABULARY, sentences, written_by
 from torch import Tensor, nn
 
 from cardigan.errors import CardiganError
@@ -39,8 +39,11 @@ class Chain(Writer):
         self.table.data[:, [PAD, BEGIN]] = NEVER
         self.vocabulary = len(table)
 
-    def forward(self, tokens: Tensor, source: Tensor | None = None) -> Tensor:
+    def hidden(self, tokens: Tensor, source: Tensor | None = None) -> Tensor:
         return self.table[F.pad(tokens[:, :-1], (1, 0), value=BEGIN)]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return hidden
 
     def begin(self, count: int, length: int, source: Tensor | None = None) -> State:
         return (torch.zeros(count, 1),)
@@ -51,12 +54,7 @@ class Chain(Writer):
 
 def build(name: str, paired: bool) -> Writer:
     """A writer in eval mode that prefers some tokens clearly, END among them."""
-    torch.manual_seed(1)
-    writer = WRITERS[name].build(PAIRED if paired else PLAIN).eval()
-    with torch.no_grad():
-        for parameter in writer.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return writer
+    return written_by(name, paired, 0.3)
 
 
 def sources(paired: bool, count: int) -> Tensor | None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from sentences import LENGTH, PAIRED, PLAIN, SOURCE, VOCABULARY, WRITERS, sentences
+from sentences import LENGTH, PAIRED, PLAIN, SOURCE, VOCABULARY, WRITERS, sentences, written_by
 from torch import Tensor, nn
 
 from cardigan.errors import CardiganError
@@ -30,12 +30,7 @@ with_and_without = pytest.mark.parametrize("paired", [False, True], ids=["alone"
 
 def build(name: str, paired: bool) -> Writer:
     """A writer in eval mode, its weights large enough that tokens matter to it."""
-    torch.manual_seed(1)
-    writer = WRITERS[name].build(PAIRED if paired else PLAIN).eval()
-    with torch.no_grad():
-        for parameter in writer.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return writer
+    return written_by(name, paired, 0.2)
 
 
 def made(count: int = 5, paired: bool = False) -> tuple[Tensor, Tensor | None]:

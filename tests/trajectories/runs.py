@@ -6,11 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric import Fabric
 from safetensors.torch import load_file
 from torch import Tensor
 
+from cardigan import Recipe
 from cardigan.machine import bf16_pays
 from cardigan.run import Run
+from cardigan.training import checkpoint
+from cardigan.training.engine import EngineChoice
+from cardigan.training.loop import Loop
 
 HALF = "bf16" if bf16_pays() else "fp32"
 """What the engine would choose here: where it is emulated, bf16 takes minutes for what fp32 does in seconds."""
@@ -56,6 +61,19 @@ def tensors(folder: Path, clock: int | None = None) -> dict[str, Tensor]:
         for file in sorted(path.glob("*.safetensors"))
         for name, value in load_file(file).items()
     }
+
+
+def loop_of(recipe: Recipe, precision: str) -> Loop:
+    """A loop of `recipe` in this process, its data shuffled by the recipe's seed."""
+    choice = EngineChoice(precision=precision, memory_format="channels_last", threads=1)  # type: ignore[arg-type]
+    choice.apply()
+    return Loop(recipe, recipe.data.load("train", recipe.training.seed), choice, Fabric(accelerator="cpu", devices=1))
+
+
+def state_of(loop: Loop) -> dict[str, Tensor]:
+    """Every tensor that a checkpoint of `loop` would hold, by file and name."""
+    groups, _ = checkpoint.capture(loop)
+    return {f"{group}/{name}": value.clone() for group, each in groups.items() for name, value in each.items()}
 
 
 def same_bits(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:

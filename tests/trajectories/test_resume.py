@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning_fabric import Fabric
-from runs import ENGINE, HALF, TINY, cardigan, command, same_bits, tensors, untimed
+from runs import ENGINE, HALF, TINY, cardigan, command, loop_of, same_bits, state_of, tensors, untimed
 
 from cardigan import CardiganError, load, load_recipe, resume, train
 from cardigan.run import Run
 from cardigan.training import checkpoint
-from cardigan.training.engine import EngineChoice
 from cardigan.training.loop import Loop
 
 KILLS = int(os.environ.get("CARDIGAN_KILLS", "3"))
@@ -69,14 +67,7 @@ def small_loop(name: str, *overrides: str, seed: int = 0) -> Loop:
         *overrides,
         data={"kind": "pictures", "source": "digits", "size": 16, "channels": 1, "flip": True},
     )
-    choice = EngineChoice(precision=HALF, memory_format="channels_last", threads=1)
-    choice.apply()
-    return Loop(recipe, recipe.data.load("train", seed), choice, Fabric(accelerator="cpu", devices=1))
-
-
-def state_of(loop: Loop) -> dict[str, torch.Tensor]:
-    groups, _ = checkpoint.capture(loop)
-    return {f"{group}/{name}": value.clone() for group, each in groups.items() for name, value in each.items()}
+    return loop_of(recipe, HALF)
 
 
 @pytest.mark.parametrize(("name", "overrides"), LOOPS)

@@ -4,14 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning_fabric import Fabric
-from runs import cardigan, same_bits, tensors
+from runs import cardigan, loop_of, same_bits, state_of, tensors
 
 from cardigan import Recipe, load_recipe, train
 from cardigan.run import Run
 from cardigan.training import checkpoint
-from cardigan.training.engine import EngineChoice
-from cardigan.training.loop import Loop
 
 LINES = str(Path(__file__).parents[1] / "properties" / "sentences.jsonl")
 ALONE = ["captions", f"data={{source: '{LINES}', column: text}}"]
@@ -31,17 +28,6 @@ GAMES = {
 def small(name: str, *overrides: str) -> Recipe:
     recipe, *own = GAMES[name]
     return load_recipe(recipe, [*own, *SMALL, *overrides])
-
-
-def loop_of(recipe: Recipe, precision: str) -> Loop:
-    choice = EngineChoice(precision=precision, threads=1)  # type: ignore[arg-type]
-    choice.apply()
-    return Loop(recipe, recipe.data.load("train", 0), choice, Fabric(accelerator="cpu", devices=1))
-
-
-def state_of(loop: Loop) -> dict[str, torch.Tensor]:
-    groups, _ = checkpoint.capture(loop)
-    return {f"{group}/{name}": value.clone() for group, each in groups.items() for name, value in each.items()}
 
 
 @pytest.mark.parametrize("name", GAMES)

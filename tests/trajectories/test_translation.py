@@ -4,14 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning_fabric import Fabric
-from runs import HALF, cardigan, same_bits, tensors
+from runs import HALF, cardigan, loop_of, same_bits, state_of, tensors
 
 from cardigan import CardiganError, Recipe, load_recipe, train
 from cardigan.run import Run
 from cardigan.training import checkpoint
-from cardigan.training.engine import EngineChoice
-from cardigan.training.loop import Loop
 
 PAIRS = ["data.source=digits", "data.size=16", "data.crop=null", "data.channels=3", "game.start=48"]
 DOMAINS = ["data.source=digits", "data.inputs='3'", "data.outputs='7'", "data.size=16", "game.pool=5"]
@@ -28,17 +25,6 @@ GAMES = {
 
 def small(name: str) -> Recipe:
     return load_recipe(name, [*GAMES[name], *NARROW])
-
-
-def loop_of(recipe: Recipe, precision: str) -> Loop:
-    choice = EngineChoice(precision=precision, memory_format="channels_last", threads=1)  # type: ignore[arg-type]
-    choice.apply()
-    return Loop(recipe, recipe.data.load("train", 0), choice, Fabric(accelerator="cpu", devices=1))
-
-
-def state_of(loop: Loop) -> dict[str, torch.Tensor]:
-    groups, _ = checkpoint.capture(loop)
-    return {f"{group}/{name}": value.clone() for group, each in groups.items() for name, value in each.items()}
 
 
 @pytest.mark.parametrize("name", GAMES)

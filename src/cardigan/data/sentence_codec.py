@@ -104,8 +104,7 @@ class SentenceCodec(Codec):
 
     def render(self, samples: Tensor, path: Path) -> None:
         """Write (N, T) as one text file: a sentence a line; those of several lines with an empty line between."""
-        texts = self.decode(samples)
-        _write(("\n\n" if any("\n" in text for text in texts) else "\n").join(texts), path)
+        _write(page(self.decode(samples)), path)
 
     def exhibit(self, panels: Mapping[str, Tensor], path: Path) -> None:
         """Write one text file: for each sentence a block, in which every panel stands behind its name."""
@@ -119,6 +118,11 @@ class SentenceCodec(Codec):
 
     def _read(self, text: str) -> str:
         return text.lower() if self.lowercase else text
+
+
+def page(texts: Sequence[str]) -> str:
+    """A sentence a line; those of several lines with an empty line between."""
+    return ("\n\n" if any("\n" in text for text in texts) else "\n").join(texts)
 
 
 def _block(texts: Mapping[str, str]) -> str:

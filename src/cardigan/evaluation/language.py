@@ -19,7 +19,7 @@ from cardigan.evaluation.subject import Candidate
 from cardigan.evaluation.view import View
 from cardigan.metrics.text.ngram import NGram
 from cardigan.randomness import derive_seed
-from cardigan.tokens import END, content
+from cardigan.tokens import END, rows
 
 CHUNK = 256
 """Sentences of a simpler way that are looked at together."""
@@ -112,8 +112,8 @@ def _fitted(tokens: Tensor, length: int) -> Tensor:
 
 def _written(model: NGram, count: int, length: int, generator: torch.Generator) -> Iterator[Tensor]:
     for start in range(0, count, CHUNK):
-        rows = model.sample(min(CHUNK, count - start), length, generator)
-        yield torch.from_numpy(padded_rows([np.array(row, np.int32) for row in rows], length)).long()
+        written = model.sample(min(CHUNK, count - start), length, generator)
+        yield torch.from_numpy(padded_rows([np.array(each, np.int32) for each in written], length)).long()
 
 
 def _windows(model: NGram, count: int, length: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -122,16 +122,16 @@ def _windows(model: NGram, count: int, length: int, generator: torch.Generator) 
     for start in range(0, count, CHUNK):
         wanted = min(CHUNK, count - start) * length
         while len(left) < wanted:
-            rows = model.sample(CHUNK, length, generator)
-            left = torch.cat([left, torch.tensor([token for row in rows for token in row])])
+            written = model.sample(CHUNK, length, generator)
+            left = torch.cat([left, torch.tensor([token for each in written for token in each])])
         yield left[:wanted].view(-1, length)
         left = left[wanted:]
 
 
 def _surprise_of(model: NGram) -> Surprise:
     def surprise(tokens: Tensor, source: Tensor | None = None) -> Tensor:
-        rows = [row[mask].tolist() for row, mask in zip(tokens, content(tokens) & (tokens != END), strict=True)]
-        with_ends, without = (model.log_probabilities(rows, ends=ends) for ends in (True, False))
+        sentences = rows(tokens)
+        with_ends, without = (model.log_probabilities(sentences, ends=ends) for ends in (True, False))
         return -torch.from_numpy(np.where((tokens == END).any(dim=1), with_ends, without))
 
     return surprise

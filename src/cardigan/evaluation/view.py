@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cardigan.extractors.base import Extractor
 from cardigan.metrics.moments import Moments
-from cardigan.tokens import END, lengths
+from cardigan.tokens import rows
 
 GROUPS = 10
 """Groups of the jackknife: sample i is in group i % GROUPS."""
@@ -48,8 +48,7 @@ class View:
     @cached_property
     def sentences(self) -> list[list[int]]:
         """Of samples that are sentences, the tokens of each, without its END."""
-        ends = lengths(self.samples) - (self.samples == END).any(dim=1).long()
-        return [row[:end] for row, end in zip(self.samples.tolist(), ends.tolist(), strict=True)]
+        return rows(self.samples)
 
 
 def most_kept(sentences: bool) -> int:

@@ -29,13 +29,17 @@ def composite(inner: Translator, form: Form) -> Translator:
     )
 
 
-class KeptPixels(Translator):
-    """A translator whose pixels count in the hole alone: where the last channel of the source is 1, not -1."""
+class Kept(Translator):
+    """A translator around another, of which it keeps what tiles need to know."""
 
     def __init__(self, inner: Translator) -> None:
         super().__init__()
         self.inner = inner
         self.scale, self.multiple, self.margin = inner.scale, inner.multiple, inner.margin
+
+
+class KeptPixels(Kept):
+    """A translator whose pixels count in the hole alone: where the last channel of the source is 1, not -1."""
 
     def forward(self, source: Tensor) -> Tensor:
         """(N, C + 1, H, W) -> (N, C, H, W)."""
@@ -43,16 +47,14 @@ class KeptPixels(Translator):
         return source[:, :-1] * (1 - hole) + self.inner(source) * hole
 
 
-class KeptLuma(Translator):
+class KeptLuma(Kept):
     """A translator whose colours alone count: every pixel is moved along grey until its luma is the source's.
 
     Else the least deviation of brightness tells a discriminator that sees the source what is made.
     """
 
     def __init__(self, inner: Translator) -> None:
-        super().__init__()
-        self.inner = inner
-        self.scale, self.multiple, self.margin = inner.scale, inner.multiple, inner.margin
+        super().__init__(inner)
         self.shares: Tensor
         self.register_buffer("shares", torch.tensor(LUMA).view(3, 1, 1), persistent=False)
 

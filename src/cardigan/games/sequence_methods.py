@@ -80,11 +80,12 @@ class PolicyGradient(Method):
             gains = self._returns(game, step, tokens, mask)
         with steady(game.generator):
             logits = game.generator.counting(tokens, source)
-        terms, expected = {}, _mean_by_place(gains, mask)
-        if game.critic is not None:
-            told = game.critic(tokens, source)
-            terms["critic"] = per_sentence((told - gains).square(), mask).mean()
-            expected = told.detach()
+        terms = {}
+        if game.critic is None:
+            expected = _mean_by_place(gains, mask)
+        else:
+            expected = game.critic(tokens, source)
+            terms["critic"] = per_sentence((expected - gains).square(), mask).mean()
         found = placed(-cross_entropy(logits, tokens[mask], reduction="none"), mask)
         terms["adversarial"] = policy_gradient(found, gains - expected, mask).mean()
         step.signals["return"] = gains[:, 0].mean()
@@ -98,18 +99,17 @@ class PolicyGradient(Method):
         if judged.dim() == 2:
             judged = judged.scatter_add(1, last, extra[:, None].to(judged))
             return returns(judged, mask, self.discount)
-        if self.roll_outs:
-            return self._searched(game, step, tokens).masked_fill(~mask, 0.0)
-        return (judged + extra)[:, None].expand_as(mask).masked_fill(~mask, 0.0)
+        whole = (judged + extra)[:, None]
+        values = self._searched(game, step, tokens, whole) if self.roll_outs else whole.expand_as(mask)
+        return values.masked_fill(~mask, 0.0)
 
     def _paid(self, game: "SequenceGame", step: Step, tokens: Tensor) -> Tensor:
         return reward(game.judge(step, tokens).logits[0], self.reward)
 
-    def _searched(self, game: "SequenceGame", step: Step, tokens: Tensor) -> Tensor:
-        """(N, T) mean reward of completions of each prefix; at the last place that of the sentence itself."""
+    def _searched(self, game: "SequenceGame", step: Step, tokens: Tensor, whole: Tensor) -> Tensor:
+        """(N, T) mean reward of completions of each prefix; at the last place that of the sentence itself, (N, 1)."""
         found = torch.stack([self._completed(game, step, tokens) for _ in range(self.roll_outs)]).mean(dim=0)
-        whole = self._paid(game, step, tokens) + game.scored(step, tokens)
-        return torch.cat([found, whole[:, None]], dim=1)
+        return torch.cat([found, whole], dim=1)
 
     def _completed(self, game: "SequenceGame", step: Step, tokens: Tensor) -> Tensor:
         """(N, T - 1) rewards of one completion of each prefix."""
