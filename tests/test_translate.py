@@ -72,9 +72,10 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
         players = Players(7, codec, form, game, {"generator": player}, torch.device("cpu"))
         monkeypatch.setattr(translate, "load_players", lambda *_: players)
         run: Any = SimpleNamespace(
-            folder=tmp_path / "run", name="run", recipe=SimpleNamespace(game=SimpleNamespace(kind="gan"))
+            folder=tmp_path / "run", name="run", recipe=SimpleNamespace(game=SimpleNamespace(kind="gan", writes=False))
         )
-        monkeypatch.setattr(translate, "open_run", lambda _: run)
+        for module in (translate, cardigan.run):
+            monkeypatch.setattr(module, "open_run", lambda _: run)
         return Translation(run, direction=direction)
 
     yield make

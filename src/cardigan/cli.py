@@ -142,11 +142,12 @@ def generate(
     from cardigan.run import open_run
 
     with _trusting(trust):
-        if open_run(run).recipe.game.writes:
+        opened = open_run(run)
+        if opened.recipe.game.writes:
             _only("of pictures", label=label, truncation=truncation != 1 or None, interpolate=interpolate or None)
-            _write_sentences(run, at, n or 20, seed, prompt, (temperature, top_k, top_p), out)
+            _write_sentences(opened, at, n or 20, seed, prompt, (temperature, top_k, top_p), out)
             return
-        model = load(run, at)
+        model = load(opened, at)
     _only("of sentences", prompt=prompt or None, temperature=temperature, top_k=top_k, top_p=top_p)
     n = n or 64
     make = model.interpolate if interpolate else model.generate
@@ -157,7 +158,7 @@ def generate(
 
 
 def _write_sentences(
-    run: str,
+    run: "Run",
     at: int | None,
     n: int,
     seed: int,
@@ -220,15 +221,16 @@ def translate(
     from cardigan.translate import load_translator
 
     with _trusting(trust):
-        if open_run(run).recipe.game.writes:
+        opened = open_run(run)
+        if opened.recipe.game.writes:
             _only("of pictures", mask=mask, side_by_side=side_by_side or None, tile=tile)
             _only("that go both ways", direction=None if direction == "forward" else direction)
-            _translate_sentences(run, at, inputs or [], text or [], out)
+            _translate_sentences(opened, at, inputs or [], text or [], out)
             return
         _only("of sentences", text=text or None)
         if not inputs:
             raise CardiganError("nothing was named that could be translated; allowed: pictures, folders, globs")
-        translation = load_translator(run, at, direction=direction, tile=tile)
+        translation = load_translator(opened, at, direction=direction, tile=tile)
     with Reading(Console(stderr=True)) as reading:
         found = translation.translate_files(inputs, out, mask=mask, side_by_side=side_by_side, watch=reading.watch)
     for line in found.remarks():
@@ -236,7 +238,7 @@ def translate(
     typer.echo(found.summary())
 
 
-def _translate_sentences(run: str, at: int | None, files: list[str], texts: list[str], out: Path | None) -> None:
+def _translate_sentences(run: "Run", at: int | None, files: list[str], texts: list[str], out: Path | None) -> None:
     from rich.console import Console
 
     from cardigan.training.progress import Reading
