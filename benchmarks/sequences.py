@@ -3,8 +3,8 @@
     CARDIGAN_DATA=... python benchmarks/sequences.py [NAME ...] [--folder runs/sequences] [--train-only]
 
 Resumable: what is finished is not done again, what was interrupted goes on. For each task and seed a recipe is
-trained by likelihood until game.start; from there one copy plays the game, another goes on by likelihood for as many
-minutes. All three are judged on the test split, at every temperature, beside an n-gram model and real sentences of
+trained by likelihood until game.start; from there one copy plays the game, others go on by likelihood for as many
+minutes. All are judged on the test split, at every temperature, beside an n-gram model and real sentences of
 the train split (floor). The temperature to be quoted is that of the least local Fréchet distance on validation.
 Figures go to docs/results/sequences/*.json and *.png.
 """
@@ -12,11 +12,12 @@ Figures go to docs/results/sequences/*.json and *.png.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
@@ -46,7 +47,8 @@ from cardigan.writing import Writing
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "sequences"
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
 SAMPLES = 2_000
-LIKELIHOOD = "game.adversarial_weight=0"
+EQUAL_TIME = ("game.adversarial_weight=0", "game.pace=1")
+SLOWER = ("game.adversarial_weight=0",)  # the pace of the game: what a lower rate gains by itself
 
 
 @dataclass(frozen=True)
@@ -58,19 +60,26 @@ class Task:
         seeds: of training.
         judged: which of the functions below judges it.
         overrides: of the recipe.
+        rivals: name -> overrides of what else is trained from the same beginning, for as many minutes as the game.
     """
 
     recipe: str
     seeds: tuple[int, ...]
     judged: str
     overrides: tuple[str, ...] = ()
+    rivals: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"equal time": EQUAL_TIME})
 
 
 TASKS = {
     "captions": Task("captions", (0, 1, 2), "curves"),
     "captions-gumbel": Task("captions", (0,), "curves", ("game.method=gumbel",)),
     "poems": Task("poems", (0,), "curves"),
-    "translate-de-en": Task("translate-de-en", (0,), "translation"),
+    "translate-de-en": Task(
+        "translate-de-en",
+        (0,),
+        "translation",
+        rivals={"equal time": EQUAL_TIME, "equal time, slower": SLOWER, "no BLEU": ("game.rewards=[]",)},
+    ),
     "oracle": Task("oracle", (0, 1, 2), "oracle"),
 }
 
@@ -80,12 +89,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=list(TASKS))
     parser.add_argument("--folder", type=Path, default=Path("runs/sequences"))
     parser.add_argument("--threads", type=int, default=1, help="of a training")
+    parser.add_argument("--seeds", type=int, nargs="*", help="only these")
     parser.add_argument("--train-only", action="store_true", help="judge later")
     parser.add_argument("--again", action="store_true", help="judge what was judged already once more")
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in arguments.names:
-        for seed in TASKS[name].seeds:
+        for seed in arguments.seeds or TASKS[name].seeds:
             found = runs(name, seed, arguments.folder, arguments.threads)
             path = RESULTS / f"{name}-{seed}.json"
             if not arguments.train_only and (arguments.again or not path.exists()):
@@ -100,14 +110,19 @@ def runs(name: str, seed: int, folder: Path, threads: int) -> dict[str, Run]:
     task = TASKS[name]
     recipe = cardigan.load_recipe(task.recipe, task.overrides)
     options = [*task.overrides, f"training.seed={seed}", f"engine.threads={threads}", "engine.device=cpu"]
-    places = {key: folder / f"{name}-{seed}-{key}" for key in ("likelihood", "equal-time", "game")}
+
+    def place(key: str) -> Path:
+        return folder / f"{name}-{seed}-{re.sub('[^a-zA-Z]+', '-', key)}"
+
     start = f"training.samples={recipe.game.start}"  # type: ignore[attr-defined]
-    begun = trained([task.recipe, *options, start], places["likelihood"], threads)
-    game = copied(begun, places["game"])
+    begun = trained([task.recipe, *options, start], place("likelihood"), threads)
+    game = copied(begun, place("game"))
     trained([f"training.samples={recipe.training.samples}"], game.folder, threads)
-    alone = copied(begun, places["equal-time"], LIKELIHOOD)
-    trained([f"training={{samples: null, minutes: {minutes(game):.3f}}}"], alone.folder, threads)
-    return {"likelihood": begun, "equal time": alone, "game": game}
+    found = {"likelihood": begun, "game": game}
+    for key, overrides in task.rivals.items():
+        found[key] = copied(begun, place(key), *overrides)
+        trained([f"training={{samples: null, minutes: {minutes(game):.3f}}}"], found[key].folder, threads)
+    return found
 
 
 def copied(run: Run, place: Path, *overrides: str) -> Run:
@@ -262,7 +277,7 @@ def translation(runs_: dict[str, Run]) -> dict[str, Any]:
         }
         for name, texts in made.items()
     }
-    gained = {rival: vars(difference(scored["game"], scored[rival])) for rival in ("likelihood", "equal time")}
+    gained = {rival: vars(difference(scored["game"], scored[rival])) for rival in made if rival != "game"}
     triples = zip(sources[:8], truths[:8], made["game"][:8], strict=True)
     shown = [{"source": source, "truth": truth, "made": text} for source, truth, text in triples]
     return {"scores": found, "game less": gained, "examples": shown}

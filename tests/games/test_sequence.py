@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cardigan.errors import CardiganError
 from cardigan.games.base import Step
+from cardigan.games.rewards import bleu
 from cardigan.games.sequence import Sequence, SequenceGame
 from cardigan.games.sequence_methods import Gumbel
 from cardigan.randomness import Random
@@ -52,7 +53,7 @@ def test_stages_are_turns() -> None:
     assert due[0] == due[99] == ["likelihood"]
     assert due[100] == due[149] == ["discriminator"]
     assert due[150] == ["discriminator", "generator"]
-    assert [turn.name for turn in game_of(adversarial_weight=0).turns] == ["likelihood"]
+    assert {turn.name for turn in game_of(adversarial_weight=0).turns} == {"likelihood"}
 
 
 def test_likelihood_by_hand() -> None:
@@ -157,12 +158,27 @@ def test_a_reward_that_gives_nonsense_is_named(given: list[Any]) -> None:
 def test_known_rewards() -> None:
     from cardigan.games.rewards import REWARDS, drug_likeness, verse
 
-    assert set(REWARDS) == {"verse", "drug-likeness"}
+    assert set(REWARDS) == {"verse", "drug-likeness", "bleu"}
     kept = "秦川雄帝宅，函谷壮皇居。绮殿千寻起，离宫百雉余。"
     assert verse([kept, kept[:-1], ""]) == [1.0, 0.0, 0.0]
     pytest.importorskip("rdkit", reason="the extra molecules is not installed")
     benzene, nothing = drug_likeness(["c1ccccc1", "c1cc(("])
     assert 0 < benzene < 1 and nothing == 0
+
+
+def test_a_reward_may_compare_with_what_is_real() -> None:
+    truths = ["a dog runs over the green grass", "two men sit on a bench"]
+    same, other = bleu([truths[0], "a man sits"], truths)
+    assert same == pytest.approx(1) and 0 < other < 0.5
+    game, step = game_of(), step_of()
+    game.scorers = [(2.0, lambda texts, truths: [float(text == truth) for text, truth in zip(texts, truths, strict=True)])]
+    assert game.scored(step, step.batch.sample).tolist() == [2.0] * len(step.batch.sample)
+
+
+def test_without_an_adversary_the_pace_falls_where_the_game_would_have_begun() -> None:
+    fast, slow = game_of(adversarial_weight=0, start=100, warmup=20, pace=0.1).turns
+    assert (fast.due(119, 0), slow.due(119, 0), fast.due(120, 0), slow.due(120, 0)) == (True, False, False, True)
+    assert (fast.pace, slow.pace) == (1, 0.1)
 
 
 def test_a_function_outside_of_the_package_is_not_loaded_unless_trusted() -> None:

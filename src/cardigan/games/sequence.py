@@ -1,7 +1,7 @@
 """The game `sequence`: a writer of sentences, trained by likelihood and then against a discriminator of sentences."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cardigan.errors import CardiganError
 from cardigan.games.base import Examples, Game, GameSettings, Guide, Step, Turn
-from cardigan.games.rewards import REWARDS, Reward, score
+from cardigan.games.rewards import REWARDS, Reward, Scorer, score
 from cardigan.games.sequence_methods import METHODS, Method, Move, PolicyGradient, steady
 from cardigan.networks.base import Judgement
 from cardigan.networks.sequences import SENTENCE_DISCRIMINATORS, WRITERS
@@ -39,7 +39,7 @@ class Sequence(GameSettings):
     method: Annotated[Method, Choice("kind", METHODS)] = PolicyGradient()
     """How its judgement reaches the generator."""
     adversarial_weight: NonNegativeFloat = 1.0
-    """Factor of the method's adversarial term; 0: likelihood alone, for as long as training lasts."""
+    """Factor of the method's adversarial term; 0: likelihood alone, at the same pace when the game would have begun."""
     start: Clock = 0
     """Samples drawn by likelihood alone before the discriminator joins."""
     warmup: Clock = 0
@@ -88,7 +88,7 @@ class SequenceGame(Game):
         self.critic = extra.get("critic")
         self.players: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator, **extra}
         self.anchor: Writer | None = None
-        self.scorers: list[tuple[float, Callable[[list[str]], list[float]]]] = [
+        self.scorers: list[tuple[float, Scorer]] = [
             (each.weight, resolve(each.function, REWARDS, "rewards.function")) for each in settings.rewards
         ]
         self.turns = (
@@ -97,7 +97,10 @@ class SequenceGame(Game):
             Turn(("generator", *extra), self.generator_loss, start=settings.begins, pace=settings.pace),
         )
         if settings.adversarial_weight == 0:
-            self.turns = (Turn(("generator",), self.likelihood_loss),)
+            self.turns = (
+                Turn(("generator",), self.likelihood_loss, end=settings.begins),
+                Turn(("generator",), self.likelihood_loss, start=settings.begins, pace=settings.pace),
+            )
 
     def likelihood_loss(self, step: Step) -> dict[str, Tensor]:
         """Minus the log-probability of real sentences, in nats per place of the longest sentence."""
@@ -147,8 +150,8 @@ class SequenceGame(Game):
         """(N,) the weighted sum of the user's scoring functions; 0 where there are none."""
         if not self.scorers or step.decode is None:
             return torch.zeros(len(tokens), device=tokens.device)
-        texts = step.decode(tokens)
-        return sum(weight * score(function, texts, tokens.device) for weight, function in self.scorers)  # type: ignore[return-value]
+        texts, truths = step.decode(tokens), step.decode(step.batch.sample)
+        return sum(weight * score(function, texts, truths, tokens.device) for weight, function in self.scorers)  # type: ignore[return-value]
 
     def state_dict(self) -> dict[str, Any]:
         """The weights of the anchor."""

@@ -63,6 +63,18 @@ class Difference:
     p_value: float
 
 
+def sentence_bleu(hypotheses: Sequence[str], references: Sequence[str], tokenizer: str = "13a") -> list[float]:
+    """BLEU of each of N sentences by itself, 0..100, smoothed exponentially, of the orders that its length allows.
+
+    For rewards: averages of it say less than `corpus_bleu`.
+    """
+    from sacrebleu.metrics import BLEU
+
+    metric = BLEU(tokenize=tokenizer, effective_order=True)
+    pairs = zip(hypotheses, references, strict=True)
+    return [float(metric.sentence_score(made, [truth]).score) for made, truth in pairs]
+
+
 def corpus_bleu(
     hypotheses: Sequence[str],
     *references: Sequence[str],
