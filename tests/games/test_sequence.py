@@ -171,7 +171,9 @@ def test_a_reward_may_compare_with_what_is_real() -> None:
     same, other = bleu([truths[0], "a man sits"], truths)
     assert same == pytest.approx(1) and 0 < other < 0.5
     game, step = game_of(), step_of()
-    game.scorers = [(2.0, lambda texts, truths: [float(text == truth) for text, truth in zip(texts, truths, strict=True)])]
+    game.scorers = [
+        (2.0, lambda texts, truths: [float(text == truth) for text, truth in zip(texts, truths, strict=True)])
+    ]
     assert game.scored(step, step.batch.sample).tolist() == [2.0] * len(step.batch.sample)
 
 

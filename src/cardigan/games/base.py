@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cardigan.extractors.base import Extractor
+from cardigan.networks.base import Judgement
 from cardigan.randomness import Random
 from cardigan.sample import Batch, Form
 from cardigan.settings import Settings
@@ -35,6 +36,21 @@ class Step:
     made: dict[str, Any] = field(default_factory=dict)
     signals: dict[str, Tensor] = field(default_factory=dict)
     decode: Callable[[Tensor], list[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """What one discriminator is asked about one batch: what those see who watch over a game (`cardigan.health`).
+
+    Attributes:
+        real: (N, ...) real samples.
+        fake: (N, ...) what its opponent makes of the same step.
+        judge: the discriminator, with conditions and augmentation bound in as in its turn.
+    """
+
+    real: Tensor
+    fake: Tensor
+    judge: Callable[[Tensor], Judgement]
 
 
 Examples = Callable[[int], Batch]
@@ -100,6 +116,14 @@ class Game(ABC):
         """Take back what `state_dict` gave."""
         if state:
             raise ValueError(f"this game keeps no state, so it cannot take back {sorted(state)}")
+
+    def matches(self, step: Step) -> dict[str, Match]:
+        """Each discriminator's match on the batch of `step`, by the discriminator's player; none where nobody plays."""
+        return {}
+
+    def symptoms(self, step: Step, match: Match) -> dict[str, Tensor]:
+        """Scalars by name that only this kind of game can tell of its health; see `cardigan.health.signals`."""
+        return {}
 
     @abstractmethod
     def showcase(self, count: int, random: Random, examples: Examples) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cardigan.errors import CardiganError
 from cardigan.games.adversary import Adversary
-from cardigan.games.base import GameSettings, Guide, Step, Turn
+from cardigan.games.base import GameSettings, Guide, Match, Step, Turn
 from cardigan.games.translating import TranslatingGame
 from cardigan.networks import DISCRIMINATORS, TRANSLATORS
 from cardigan.networks.base import DiscriminatorFamily, Judgement, TranslatorFamily, Units
@@ -80,6 +80,10 @@ class ContrastiveGame(TranslatingGame):
     def exhibit(self, players: Mapping[str, nn.Module], **inputs: Tensor) -> dict[str, Tensor]:
         """Input and output; the truth is not known."""
         return {"input": inputs["source"], "output": self.show(players, **inputs)}
+
+    def matches(self, step: Step) -> dict[str, Match]:
+        """See `Game.matches`."""
+        return {"discriminator": Match(step.batch.sample, self._made(step)[0], self._judge)}
 
     def discriminator_loss(self, step: Step) -> dict[str, Tensor]:
         """The objective on real and made samples, and the penalties that are due."""

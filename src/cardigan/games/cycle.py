@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cardigan.errors import CardiganError
 from cardigan.games.adversary import Adversary
-from cardigan.games.base import Examples, Game, GameSettings, Guide, Step, Turn
+from cardigan.games.base import Examples, Game, GameSettings, Guide, Match, Step, Turn
 from cardigan.games.pool import Pool
 from cardigan.networks import DISCRIMINATORS, TRANSLATORS
 from cardigan.networks.base import DiscriminatorFamily, Judgement, TranslatorFamily
@@ -103,6 +103,15 @@ class CycleGame(Game):
             for key, value in found.items():
                 terms[key] = terms[key] + value if key in terms else value
         return terms
+
+    def matches(self, step: Step) -> dict[str, Match]:
+        """See `Game.matches`."""
+        x, y = _both(step)
+        made = {"forward": (y, self.forward(x).to(y)), "backward": (x, self.backward(y).to(x))}
+        return {
+            f"{name}_discriminator": Match(real, fake, partial(self._judge, name))
+            for name, (real, fake) in made.items()
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """The pools."""

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from cardigan.errors import CardiganError
 from cardigan.games.adversary import Adversary
 from cardigan.games.augmentation import Augmentation, augment
-from cardigan.games.base import Examples, Game, GameSettings, Guide, Step, Turn
+from cardigan.games.base import Examples, Game, GameSettings, Guide, Match, Step, Turn
 from cardigan.networks import FAMILIES
 from cardigan.networks.base import Family, Judgement, Labels
 from cardigan.objectives.adversarial import OBJECTIVES, ObjectiveName, Smoothing, smooth
@@ -86,6 +86,10 @@ class GanGame(Game):
         played = self.adversary.generator(partial(self._judge, step), step.batch.sample, self._fake(step))
         step.made.clear()  # frees the fakes' graph as soon as this turn's backward is through
         return played.terms | self._classify(step, played.fake)
+
+    def matches(self, step: Step) -> dict[str, Match]:
+        """See `Game.matches`."""
+        return {"discriminator": Match(step.batch.sample, self._fake(step), partial(self._judge, step))}
 
     def showcase(self, count: int, random: Random, examples: Examples) -> dict[str, Tensor]:
         """Fixed latents, and labels class by class where the generator is conditional."""

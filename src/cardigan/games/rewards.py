@@ -48,7 +48,7 @@ def drug_likeness(sentences: list[str]) -> list[float]:
 
 
 def bleu(sentences: list[str], truths: list[str]) -> list[float]:
-    """Smoothed BLEU of each translation, 0..1: the reward of Yang et al. 2018 (arXiv:1703.04887) beside a discriminator."""
+    """Smoothed BLEU of each translation, 0..1: paid beside a discriminator by Yang et al. 2018 (arXiv:1703.04887)."""
     return [each / 100 for each in sentence_bleu(sentences, truths)]
 
 
@@ -70,7 +70,9 @@ def score(function: Scorer, texts: list[str], truths: list[str], device: torch.d
     """
     name = getattr(function, "__name__", "reward")
     try:
-        values = torch.tensor([float(each) for each in (function(texts, truths) if compares(function) else function(texts))])
+        values = torch.tensor(
+            [float(each) for each in (function(texts, truths) if compares(function) else function(texts))]
+        )
     except (TypeError, ValueError) as error:
         raise CardiganError(f"game.rewards: {name} does not give numbers: {error}") from None
     if len(values) != len(texts) or not values.isfinite().all():

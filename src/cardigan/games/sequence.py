@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
@@ -9,7 +10,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor, nn
 
 from cardigan.errors import CardiganError
-from cardigan.games.base import Examples, Game, GameSettings, Guide, Step, Turn
+from cardigan.games.base import Examples, Game, GameSettings, Guide, Match, Step, Turn
 from cardigan.games.rewards import REWARDS, Reward, Scorer, score
 from cardigan.games.sequence_methods import METHODS, Method, Move, PolicyGradient, steady
 from cardigan.networks.base import Judgement
@@ -130,6 +131,12 @@ class SequenceGame(Game):
         if settings.replay:
             terms["replay"] = settings.replay * self._likelihood(step)
         return terms
+
+    def matches(self, step: Step) -> dict[str, Match]:
+        """See `Game.matches`."""
+        if self.settings.adversarial_weight == 0 or step.clock < self.settings.start:
+            return {}
+        return {"discriminator": Match(step.batch.sample, self.fake(step), partial(self.judge, step))}
 
     @torch.no_grad()
     def fake(self, step: Step) -> Tensor:

@@ -11,7 +11,7 @@ from cardigan.errors import CardiganError
 from cardigan.extractors.base import Maps
 from cardigan.extractors.vgg import Kind, vgg
 from cardigan.games.adversary import Adversary
-from cardigan.games.base import GameSettings, Guide, Step, Turn
+from cardigan.games.base import GameSettings, Guide, Match, Step, Turn
 from cardigan.games.composite import KeptPixels, composite
 from cardigan.games.translating import TranslatingGame
 from cardigan.networks import DISCRIMINATORS, TRANSLATORS
@@ -133,6 +133,12 @@ class TranslationGame(TranslatingGame):
         if matches and played.real is not None:
             terms["feature_matching"] = matches * feature_matching(played.real, played.fake).mean()
         return terms | self._terms(step, fake)
+
+    def matches(self, step: Step) -> dict[str, Match]:
+        """See `Game.matches`."""
+        if self.settings.adversarial_weight == 0 or step.clock < self.settings.start:
+            return {}
+        return {"discriminator": Match(step.batch.sample, self._fake(step), partial(self._judge, step))}
 
     def state_dict(self) -> dict[str, Any]:
         """The guide's hash: a run goes on with the guide that it began with."""

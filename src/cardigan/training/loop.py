@@ -3,9 +3,10 @@
 Nothing here knows what kind of sample is trained on, writes a file or waits for the device.
 """
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,19 +25,28 @@ from cardigan.settings import allowed
 from cardigan.training.average import Average
 from cardigan.training.engine import EngineChoice, precision_plugin
 
+RECENT = 256
+"""Values of each scalar that are remembered one by one."""
+
 
 class Meter:
-    """Running means of named scalars, kept on the device until they are asked for."""
+    """Running means of named scalars, kept on the device until they are asked for.
+
+    Attributes:
+        recent: the last values of each, one by one.
+    """
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.counts: Counter[str] = Counter()
+        self.recent: dict[str, deque[Tensor]] = defaultdict(lambda: deque(maxlen=RECENT))
 
     def add(self, name: str, value: Tensor) -> None:
         """Count one more `value`, without waiting for it."""
         value = value.detach()
         self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.counts[name] += 1
+        self.recent[name].append(value)
 
     def read(self) -> dict[str, float]:
         """The means since the last reading; this waits for the device."""
@@ -46,6 +56,21 @@ class Meter:
         return means
 
 
+@dataclass(frozen=True)
+class Motion:
+    """How one player's weights were moved by one step; norms over all of its weights, on the device.
+
+    Attributes:
+        gradient: norm of the gradient that its optimizer was handed.
+        weight: norm of the weights before the step.
+        step: norm of what the step changed.
+    """
+
+    gradient: Tensor
+    weight: Tensor
+    step: Tensor
+
+
 class Loop:
     """Players, optimizers, averages and the clock of one run; `round` moves them on.
 
@@ -53,6 +78,8 @@ class Loop:
         clock: real samples drawn so far, over all processes and players.
         rounds: rounds played so far.
         counts: how often each turn has been taken.
+        motions: the last motion of each player; None: nobody wants to know, and nothing is measured.
+        waited: seconds in which data were drawn.
     """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, choice: EngineChoice, fabric: Fabric) -> None:
@@ -60,6 +87,8 @@ class Loop:
         self.precision = precision_plugin(choice, fabric.device)
         self.clock, self.rounds, self.counts = 0, 0, Counter[str]()
         self.meter = Meter()
+        self.motions: dict[str, Motion] | None = None
+        self.waited = 0.0
         self.game = self._build_game()
         self.parameters = {
             name: [each for each in player.parameters() if each.requires_grad]
@@ -93,7 +122,9 @@ class Loop:
         """Draw the next global batch and return this process's slices of it."""
         start, self.clock = self.clock, self.clock + self.recipe.training.batch
         count = self.recipe.training.batch // self.shards
-        batches = (self._prepare(self.dataset.draw(start + shard * count, count)) for shard in self._my_shards())
+        began = time.perf_counter()
+        batches = [self._prepare(self.dataset.draw(start + shard * count, count)) for shard in self._my_shards()]
+        self.waited += time.perf_counter() - began
         return [
             Step(batch, self._random("", shard), start, decode=self._decode)
             for shard, batch in zip(self._my_shards(), batches, strict=True)
@@ -119,14 +150,27 @@ class Loop:
             optimizer = self.optimizers[player]
             for group in optimizer.param_groups:
                 group["lr"] = training.rates.get(player, training.optimizer.rate) * pace
-            if training.clip is not None:
+            if training.clip is not None or self.motions is not None:
                 self.precision.unscale_gradients(optimizer)
+            if training.clip is not None:
                 nn.utils.clip_grad_norm_(self.parameters[player], training.clip)
-            self.precision.optimizer_step(optimizer)
+            self._move(player, optimizer)
             optimizer.zero_grad(set_to_none=True)
         if turn.after is not None:
             turn.after()
         self.counts[turn.name] += 1
+
+    def _move(self, player: str, optimizer: torch.optim.Optimizer) -> None:
+        """The optimizer's step, measured if anybody wants to know."""
+        if self.motions is None:
+            self.precision.optimizer_step(optimizer)
+            return
+        weights = [each.detach() for each in self.parameters[player]]
+        before = [each.clone() for each in weights]
+        gradients = [each.grad for each in self.parameters[player] if each.grad is not None]
+        gradient = _norm(gradients) if gradients else torch.zeros((), device=self.fabric.device)
+        self.precision.optimizer_step(optimizer)
+        self.motions[player] = Motion(gradient, _norm(before), _norm(torch._foreach_sub(weights, before)))
 
     def _record(self, turn: Turn, terms: Mapping[str, Tensor], step: Step) -> None:
         for name, value in {**terms, **step.signals}.items():
@@ -185,3 +229,8 @@ class Loop:
             )
             for name, parameters in self.parameters.items()
         }
+
+
+def _norm(tensors: Iterable[Tensor]) -> Tensor:
+    """Norm of all numbers in `tensors` together."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))).float())
