@@ -71,6 +71,11 @@ class Run:
         return self.folder / "scalars.jsonl"
 
     @property
+    def health_file(self) -> Path:
+        """One JSON object a line: samples, signals by name, diagnoses."""
+        return self.folder / "health.jsonl"
+
+    @property
     def codec_folder(self) -> Path:
         """What turns this run's samples into files."""
         return self.folder / "codec"

@@ -46,11 +46,13 @@ class Match:
         real: (N, ...) real samples.
         fake: (N, ...) what its opponent makes of the same step.
         judge: the discriminator, with conditions and augmentation bound in as in its turn.
+        labels: (N,) classes that the fakes were asked to be of; None where nobody asked.
     """
 
     real: Tensor
     fake: Tensor
     judge: Callable[[Tensor], Judgement]
+    labels: Tensor | None = None
 
 
 Examples = Callable[[int], Batch]

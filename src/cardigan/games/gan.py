@@ -89,7 +89,8 @@ class GanGame(Game):
 
     def matches(self, step: Step) -> dict[str, Match]:
         """See `Game.matches`."""
-        return {"discriminator": Match(step.batch.sample, self._fake(step), partial(self._judge, step))}
+        judge, labels = partial(self._judge, step), self._condition(step)
+        return {"discriminator": Match(step.batch.sample, self._fake(step), judge, labels)}
 
     def showcase(self, count: int, random: Random, examples: Examples) -> dict[str, Tensor]:
         """Fixed latents, and labels class by class where the generator is conditional."""

@@ -1,7 +1,7 @@
 """Checkpoints: safetensors and JSON in a folder that appears whole or not at all.
 
     checkpoints/000200000/
-        players.safetensors  average.safetensors  optimizers.safetensors  random.safetensors   tensors
+        players.safetensors  average.safetensors  optimizers.safetensors  random.safetensors  recent.safetensors   tensors
         state.json                          clock, counters, the game's state; sha256 of the other files; written last
 
 A checkpoint is written to a temporary name, synchronised to disk, then renamed. safetensors notices a truncated file
@@ -70,6 +70,7 @@ def capture(loop: Loop) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         "optimizers": moments,
         "random": random_tensors,
         "game": game_tensors,
+        "recent": {name: torch.stack(list(values)) for name, values in loop.meter.recent.items()},
     }
     state = {
         "clock": loop.clock,
@@ -97,6 +98,8 @@ def load_checkpoint(loop: Loop, path: Path) -> dict[str, Any]:
         _load_optimizers(loop, tensors.get("optimizers.safetensors", {}), state["optimizers"])
         loop.precision.load_state_dict(state["precision"])
         loop.game.load_state_dict({**state["game"], **tensors.get("game.safetensors", {})})
+        for name, series in tensors.get("recent.safetensors", {}).items():
+            loop.meter.recent[name].extend(series.to(loop.fabric.device).unbind())
         loop.clock, loop.rounds, loop.counts = state["clock"], state["rounds"], Counter(state["counts"])
         _restore_random(tensors["random.safetensors"], state["random"])
     except (LookupError, TypeError, ValueError, AttributeError) as error:

@@ -123,10 +123,10 @@ class Loop:
         start, self.clock = self.clock, self.clock + self.recipe.training.batch
         count = self.recipe.training.batch // self.shards
         began = time.perf_counter()
-        batches = [self._prepare(self.dataset.draw(start + shard * count, count)) for shard in self._my_shards()]
+        batches = [self.prepared(self.dataset.draw(start + shard * count, count)) for shard in self._my_shards()]
         self.waited += time.perf_counter() - began
         return [
-            Step(batch, self._random("", shard), start, decode=self._decode)
+            Step(batch, self._random("", shard), start, decode=self.decode)
             for shard, batch in zip(self._my_shards(), batches, strict=True)
         ]
 
@@ -190,7 +190,8 @@ class Loop:
         for gradient, part in zip(gradients, reduced.split([each.numel() for each in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def _decode(self, samples: Tensor) -> list[Any]:
+    def decode(self, samples: Tensor) -> list[Any]:
+        """Samples as what people see."""
         return self.dataset.codec.decode(samples)
 
     def _my_shards(self) -> range:
@@ -201,7 +202,8 @@ class Loop:
         parts = (self.recipe.training.seed, purpose, self.counts[purpose] if purpose else self.clock)
         return Random(*parts, shard=shard, shards=self.shards, device=self.fabric.device)
 
-    def _prepare(self, batch: Batch) -> Batch:
+    def prepared(self, batch: Batch) -> Batch:
+        """`batch` in the engine's precision and layout."""
         source = None if batch.source is None else self._cast(batch.source)
         return replace(batch, sample=self._cast(batch.sample), source=source)
 

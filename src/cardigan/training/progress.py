@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from rich.markup import escape
 
 from cardigan.data.base import Watch, silent
+from cardigan.health.diagnosis import Diagnosis
 from cardigan.recipe import Recipe
 from cardigan.run import Run
 from cardigan.training.engine import EngineChoice
@@ -65,6 +66,9 @@ class Progress:
 
     def scored(self, clock: int, name: str, value: float) -> None:
         """The averaged generator was scored on the validation split."""
+
+    def diagnosed(self, diagnosis: Diagnosis) -> None:
+        """Something has begun to go wrong, or has become worse."""
 
     def finished(self, run: Run, dataset: "Dataset", clock: int, minutes: float) -> None:
         """The budget is spent, or scores do not improve any more."""
@@ -195,6 +199,11 @@ class Terminal(Progress):
         self.best = value if self.best is None else min(value, self.best)
         mark = "the best so far" if value == self.best else f"best {self.best:.4g}"
         self._say(f"{clock:>12,} samples  {name} {value:.4g} on validation ({mark})")
+
+    def diagnosed(self, diagnosis: Diagnosis) -> None:
+        """See `Progress`."""
+        colour = {"info": "cyan", "warning": "yellow", "critical": "red"}[diagnosis.level]
+        self._say(f"[{colour}]{diagnosis.level}[/] at {diagnosis.clock:,}: {escape(diagnosis.sentence())}")
 
     def finished(self, run: Run, dataset: "Dataset", clock: int, minutes: float) -> None:
         """See `Progress`."""

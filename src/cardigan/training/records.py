@@ -13,6 +13,7 @@ from torch import Tensor
 from cardigan.data.base import Codec
 from cardigan.errors import CardiganError
 from cardigan.files import write_text
+from cardigan.health.history import History
 from cardigan.randomness import Random
 from cardigan.run import Run
 from cardigan.sample import Batch
@@ -136,7 +137,7 @@ def crossed(before: int, after: int, interval: int) -> bool:
 
 
 def cut(run: Run, clock: int) -> None:
-    """Remove the records past `clock`: scalars and grids of a stretch that will be trained again.
+    """Remove the records past `clock`: scalars, readings and grids of a stretch that will be trained again.
 
     Later checkpoints, if there are any, are put aside rather than removed; newest first and before anything else, so
     that whoever is killed here can do it again.
@@ -148,6 +149,7 @@ def cut(run: Run, clock: int) -> None:
         (run.checkpoint_folder / checkpoint.name_of(later)).rename(aside / checkpoint.name_of(later))
     rows = [row for row in run.scalars() if row["samples"] <= clock]
     write_text(run.scalars_file, "".join(json.dumps(row) + "\n" for row in rows))
+    History(run.health_file).cut(clock)
     for path in run.sample_folder.glob("[0-9]*") if run.sample_folder.is_dir() else ():
         if path.stem.isdecimal() and int(path.stem) > clock:
             path.unlink()

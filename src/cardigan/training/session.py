@@ -18,12 +18,16 @@ from cardigan.data.codec import save_codec
 from cardigan.errors import CardiganError
 from cardigan.extractors.local import local
 from cardigan.files import writable, write_text
+from cardigan.health.diagnosis import Reading
+from cardigan.health.history import History
+from cardigan.health.rules import diagnose
 from cardigan.proposal import propose
 from cardigan.recipe import AUTO, Recipe, load_recipe
 from cardigan.run import Run, check_out, create_run, open_run
 from cardigan.training import checkpoint
 from cardigan.training.engine import EngineChoice, choose, environment, start_fabric
 from cardigan.training.loop import Loop
+from cardigan.training.monitor import Monitor
 from cardigan.training.progress import Progress, Silent
 from cardigan.training.records import Recorder, crossed, cut
 from cardigan.training.scoring import Scorer
@@ -154,13 +158,17 @@ def _play(run: Run, loop: Loop, scorer: Scorer | None, minutes: float, progress:
     start = time.monotonic() - 60 * minutes
     with _held(run, loop.fabric), _peers(run, loop.fabric), _signals() as caught, progress, writable(run.folder):
         recorder = Recorder(run, loop, loop.dataset.codec) if writes else None
+        monitor = Monitor(loop) if loop.recipe.health.interval else None
+        history = History(run.health_file)
         if recorder and loop.clock == 0:
             recorder.grid()
         ended = scorer is not None and scorer.stalled(run)
         while not (over := _over(loop, elapsed := (time.monotonic() - start) / 60, caught, ended)):
-            before = loop.clock
+            before, reads = loop.clock, monitor is not None and monitor.due()
             loop.round()
             progress.advance(loop.clock, elapsed)
+            if monitor and reads:
+                _examine(monitor, history, elapsed, writes, progress)
             if recorder is None:
                 continue
             saves = crossed(before, loop.clock, records.checkpoint)
@@ -179,6 +187,19 @@ def _play(run: Run, loop: Loop, scorer: Scorer | None, minutes: float, progress:
         raise Interrupted(run, over)
     progress.finished(run, loop.dataset, loop.clock, elapsed)
     return run
+
+
+def _examine(monitor: Monitor, history: History, minutes: float, writes: bool, progress: Progress) -> None:
+    """Take a reading, write it down with what it means, and say what is new."""
+    reading = Reading(monitor.loop.clock, monitor.read(minutes))
+    if not writes:
+        return
+    known = {each.name: each.level for each in history.entries[-1].diagnoses} if history.entries else {}
+    found = diagnose([*history.readings, reading])
+    history.add(reading, found)
+    for diagnosis in found:
+        if known.get(diagnosis.name) != diagnosis.level:
+            progress.diagnosed(diagnosis)
 
 
 def _finish(recorder: Recorder, minutes: float, progress: Progress) -> None:

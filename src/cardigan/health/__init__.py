@@ -1,0 +1,1 @@
+"""Watching a game: signals, what they mean, and what helps."""

@@ -1,0 +1,321 @@
+"""Readings of a run's health: small checks of loop and game at intervals, which change nothing of what they look at.
+
+A reading looks at `health.samples` real samples that training has seen, as many that it has not (validation), and what
+the generator makes of the same latents each time; it plays no turn and draws from no stream that training draws from.
+The round before it is measured: how far each player moved.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, isfinite
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from cardigan.data.base import Dataset
+from cardigan.errors import CardiganError
+from cardigan.games.base import Match, Step
+from cardigan.health.eye import Eye
+from cardigan.health.statistics import (
+    cluster,
+    coverage,
+    duplicates,
+    neighbours_class,
+    oscillation,
+    overfit,
+    pair_accuracy,
+    per_sample,
+    signs,
+    spread,
+    standardised,
+)
+from cardigan.randomness import Random, use
+from cardigan.sample import Batch
+from cardigan.training.loop import Loop
+
+GROWTH = 1.5
+FIRST = 1_000
+"""Samples until the first reading."""
+REFERENCE = 512
+"""Real samples whose features are kept, in which parts and neighbours are looked for."""
+ALIKE = 0.05
+"""Samples are twins when they are nearer to each other than this share of the usual distance of real ones."""
+PARTS = 20
+"""Parts of the real samples that generated ones may miss."""
+DIMENSIONS = 64
+"""Numbers in a sample from which on two that nearly agree are no accident."""
+FULL = 0.999
+"""Pictures' values beyond this are black or white."""
+
+Reading = dict[str, float]
+"""Signal by name. What is not finite is left out and counted in "not_finite"."""
+
+
+class Monitor:
+    """Takes readings of one loop.
+
+    Attributes:
+        marked: the clock from which the next reading is due.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop, self.settings = loop, loop.recipe.health
+        self.marked = self._mark(loop.clock)
+        chunk = min(loop.recipe.training.batch, self.settings.samples)
+        wanted = min(self.settings.samples, max(16, 2 * chunk))
+        self.chunks, self.chunk = ceil(wanted / chunk), chunk
+        self.train = [loop.prepared(loop.dataset.draw(at * chunk, chunk)) for at in range(self.chunks)]
+        self.held_out = self._held_out()
+        self.reference: _Reference | None = None
+        self.before: tuple[float, float] | None = None
+
+    def due(self) -> bool:
+        """Whether a reading is to be taken after the next round; that round is then measured."""
+        due = self.settings.interval is not None and self.loop.clock >= self.marked
+        self.loop.motions = {} if due else None
+        return due
+
+    def read(self, minutes: float) -> Reading:
+        """The reading now; `minutes` of training until then."""
+        self.marked = self._mark(self.loop.clock)
+        found: dict[str, Any] = {**self._motions(), **self._losses(), **self._averages(), **self._waiting(minutes)}
+        with torch.no_grad(), _undisturbed(self.loop.game.players), self.loop.precision.forward_context():
+            found |= self._matches()
+        self.loop.motions = None
+        return _finite({name: float(value) for name, value in found.items()})
+
+    def _mark(self, clock: int) -> int:
+        """When the next reading after `clock` is due: soon in the beginning, then every interval."""
+        interval = self.settings.interval or 1
+        mark = float(min(FIRST, interval))
+        while round(mark) <= clock:
+            mark += min(interval, mark * (GROWTH - 1))
+        return round(mark)
+
+    def _motions(self) -> Reading:
+        found = {}
+        for player, motion in (self.loop.motions or {}).items():
+            found[f"{player}/gradient"] = float(motion.gradient)
+            found[f"{player}/weight"] = float(motion.weight)
+            found[f"{player}/step"] = float(motion.step / motion.weight.clamp(min=1e-12))
+        return found
+
+    def _losses(self) -> Reading:
+        """Mean of each loss over its recent values, and how much of it is a wave."""
+        found = {}
+        for name, values in self.loop.meter.recent.items():
+            series = torch.stack(list(values)).float().cpu()
+            found[f"{name}"] = float(series.mean())
+            if name.endswith("/adversarial"):
+                found[f"{name}.wave"], found[f"{name}.deviation"] = oscillation(series)
+        scale = self.loop.precision.state_dict().get("scale")
+        return found if scale is None else {**found, "loss_scale": float(scale)}
+
+    def _averages(self) -> Reading:
+        """Distance of each averaged player from its average, as a share of its size."""
+        found = {}
+        for name, average in self.loop.average.players.items():
+            mine = [each.detach() for each in self.loop.game.players[name].parameters()]
+            apart = torch._foreach_norm(torch._foreach_sub(mine, list(average.parameters())))
+            size = torch._foreach_norm(mine)
+            found[f"{name}/from_average"] = float(torch.stack(apart).norm() / torch.stack(size).norm().clamp(min=1e-12))
+        return found
+
+    def _waiting(self, minutes: float) -> Reading:
+        """Share of the time since the last reading in which data were drawn."""
+        (began, waited), self.before = self.before or (minutes, 0.0), (minutes, self.loop.waited)
+        spent = 60 * (minutes - began)
+        return {"data/waiting": (self.loop.waited - waited) / spent} if spent > 0 else {}
+
+    def _matches(self) -> dict[str, Any]:
+        """What the discriminators say, and what the samples look like."""
+        dead = _DeadUnits()
+        with dead:
+            train = [self._asked(batch, at) for at, batch in enumerate(self.train)]
+        held_out = [self._asked(batch, at) for at, batch in enumerate(self.held_out)]
+        if not train[0].matches:
+            return {}
+        found: dict[str, Any] = {"rectifiers/dead": dead.share} if dead.units else {}
+        for name in train[0].matches:
+            real, fake = (_joined(train, name, side) for side in ("real", "fake"))
+            found |= {
+                f"{name}/accuracy": pair_accuracy(real, fake),
+                f"{name}/gap": real.mean() - fake.mean(),
+                f"{name}/sign": signs(real),
+            }
+            if held_out:
+                unseen = _joined(held_out, name, "real")
+                found[f"{name}/accuracy_held_out"] = pair_accuracy(unseen, fake)
+                found[f"{name}/gap_held_out"] = unseen.mean() - fake.mean()
+                found[f"{name}/overfit"] = overfit(real, unseen, fake)
+                found[f"{name}/overfit_sure"] = standardised(real, unseen)
+        for name in train[0].symptoms:
+            found[f"game/{name}"] = torch.stack([each.symptoms[name].float() for each in train]).mean()
+        return {**found, **self._samples(train)}
+
+    def _samples(self, asked: "list[_Asked]") -> dict[str, Any]:
+        """Variety of what the (first) generator makes, beside that of real samples."""
+        name, first = next(iter(asked[0].matches.items()))
+        self.reference = self.reference or _Reference(self.loop.dataset, self.chunk, self.held_out)
+        fake = torch.cat([each.matches[name].fake for each in asked])
+        labels = [each.matches[name].labels for each in asked]
+        wanted = None if labels[0] is None else torch.cat([each for each in labels if each is not None])
+        return self.reference.compare(fake, torch.cat([each.matches[name].real for each in asked]), wanted)
+
+    def _asked(self, batch: Batch, at: int) -> "_Asked":
+        loop = self.loop
+        random = Random(loop.recipe.training.seed, "health", at, device=loop.fabric.device)
+        step = Step(batch, random, loop.clock, decode=loop.decode)
+        with use(random):
+            matches = loop.game.matches(step)
+            logits = {}
+            for name, match in matches.items():
+                judged = [match.judge(side) for side in (match.real, match.fake)]
+                logits[name] = [per_sample(each.logits, each.mask) for each in judged]
+            first = next(iter(matches.values()), None)
+            symptoms = {} if first is None else loop.game.symptoms(step, first)
+        return _Asked(matches, logits, symptoms)
+
+    def _held_out(self) -> list[Batch]:
+        """Real samples that training does not see; none where there are too few."""
+        data = self.loop.recipe.data.still()
+        try:
+            found = data.load("validation", self.loop.recipe.training.seed)
+        except CardiganError:  # data.validation is 0
+            return []
+        batches = [
+            self.loop.prepared(found.draw(at * self.chunk, self.chunk).to(self.loop.fabric.device))
+            for at in range(self.chunks)
+            if len(found) >= 16
+        ]
+        found.close()
+        return batches
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was found on one batch: matches, logits of real and fake samples by discriminator, the game's own signals."""
+
+    matches: Mapping[str, Match]
+    logits: Mapping[str, list[Tensor]]
+    symptoms: Mapping[str, Tensor]
+
+
+class _Reference:
+    """Real samples of the train split as features: what generated ones are compared with."""
+
+    def __init__(self, dataset: Dataset, chunk: int, unseen: list[Batch]) -> None:
+        count = max(1, min(REFERENCE, len(dataset)) // chunk)
+        batches = [dataset.draw(at * chunk, chunk) for at in range(count)]
+        samples = torch.cat([batch.sample for batch in batches])
+        self.eye = Eye(dataset.form, samples)
+        self.features = self.eye(samples)
+        self.spread = spread(self.features)
+        self.alike = ALIKE if dataset.form.size >= DIMENSIONS else 0.0
+        self.repeated = duplicates(self.features, self.alike * self.spread)
+        labels = [batch.label for batch in batches if batch.label is not None]
+        self.labels = torch.cat(labels) if labels and dataset.form.classes > 1 else None
+        self.classes = dataset.form.classes
+        self.centres = cluster(self.features, PARTS)
+        self.shares = self._counts(self.features) / len(self.features)
+        self.pictures = len(dataset.form.shape) == 3
+        self.unseen = self._about_unseen(unseen)
+
+    def compare(self, fake: Tensor, real: Tensor, wanted: Tensor | None) -> dict[str, Any]:
+        """Signals of `fake` samples beside as many `real` ones; `wanted`: classes that were asked for."""
+        made, theirs = self.eye(fake), self.eye(real)
+        found: dict[str, Any] = {
+            "samples/diversity": spread(made) / spread(theirs).clamp(min=1e-6),
+            "samples/duplicates": duplicates(made, self.alike * self.spread),
+            "samples/coverage": coverage(self._counts(made), self.shares),
+            "samples/distance": torch.cdist(made, self.features).amin(1).mean() / self.spread.clamp(min=1e-6),
+            **self.unseen,
+            "data/spread": self.spread,
+            "data/duplicates": self.repeated,
+        }
+        if self.pictures:
+            found |= {"samples/full": _full(fake), "data/full": _full(real)}
+        if self.labels is not None:
+            found |= self._by_class(made, wanted)
+        return found
+
+    def _about_unseen(self, batches: list[Batch]) -> dict[str, Any]:
+        """How far unseen real samples lie from the reference, and how often their class is told by their looks."""
+        if not batches:
+            return {}
+        features = self.eye(torch.cat([batch.sample for batch in batches]))
+        found: dict[str, Any] = {
+            "data/distance": torch.cdist(features, self.features).amin(1).mean() / self.spread.clamp(min=1e-6)
+        }
+        labels = [batch.label for batch in batches if batch.label is not None]
+        if self.labels is not None and labels:
+            looks = neighbours_class(features, self.features, self.labels)
+            found["data/obeyed"] = (looks == torch.cat(labels)).float().mean()
+        return found
+
+    def _by_class(self, made: Tensor, wanted: Tensor | None) -> dict[str, Any]:
+        assert self.labels is not None
+        looks = neighbours_class(made, self.features, self.labels)
+        shares = torch.bincount(self.labels, minlength=self.classes) / len(self.labels)
+        counts = torch.bincount(looks, minlength=self.classes)
+        reached = (counts >= (0.2 * shares * len(made)).clamp(min=1)) & (shares > 0)
+        found = {"samples/classes": reached.sum(), "data/classes": (shares > 0).sum(), "data/labels": self.classes}
+        return found if wanted is None else {**found, "samples/obeyed": (looks == wanted).float().mean()}
+
+    def _counts(self, features: Tensor) -> Tensor:
+        return torch.bincount(torch.cdist(features, self.centres).argmin(1), minlength=len(self.centres)).float()
+
+
+class _DeadUnits(TorchFunctionMode):
+    """Within this context, counts units of rectifiers that are 0 for every sample and at every place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.units, self.idle = 0, list[Tensor]()
+
+    @property
+    def share(self) -> float:
+        """Share of all units seen."""
+        return float(torch.stack(self.idle).sum()) / self.units
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """See torch.overrides.TorchFunctionMode."""
+        result = func(*args, **(kwargs or {}))
+        if func in (torch.relu, torch.nn.functional.relu) and result.dim() > 1:
+            active = (result > 0).flatten(2).any(2).any(0) if result.dim() > 2 else (result > 0).any(0)
+            self.units += active.numel()
+            self.idle.append((~active).sum())
+        return result
+
+
+@contextmanager
+def _undisturbed(players: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Running statistics that passing samples through `players` changes are put back."""
+    kept = [(buffer, buffer.clone()) for player in players.values() for buffer in player.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, before in kept:
+            buffer.copy_(before)
+
+
+def _joined(asked: list[_Asked], name: str, side: str) -> Tensor:
+    return torch.cat([each.logits[name][side == "fake"] for each in asked])
+
+
+def _full(pictures: Tensor) -> Tensor:
+    return (pictures.abs() > FULL).float().mean()
+
+
+def _finite(found: Mapping[str, float]) -> Reading:
+    kept = {name: value for name, value in found.items() if isfinite(value)}
+    return {**kept, "not_finite": float(len(found) - len(kept))}
