@@ -139,7 +139,7 @@ def frozen(history: Sequence[Reading]) -> Finding | None:
         if step < 1e-7 or apart < 1e-7:
             return Finding(
                 "critical",
-                f"a step changes the {_words(name)} by {step:.1g} of its weights, which are {apart:.1g} from their average",
+                f"a step changes the {_words(name)} by {step:.1g} of its weights, {apart:.1g} from their average",
             )
     return None
 
@@ -152,7 +152,7 @@ def overfitting(history: Sequence[Reading]) -> Finding | None:
         if share >= 0.3 and surely >= 3:
             return Finding(
                 _level(share >= 0.7),
-                f"for the {_words(name)}, unseen real samples lie {min(share, 9.99):.0%} of the way from train to made ones",
+                f"to the {_words(name)}, unseen real samples lie {min(share, 9.99):.0%} of the way from train to made",
             )
     return None
 
@@ -234,7 +234,7 @@ def ignored_source(history: Sequence[Reading]) -> Finding | None:
         return None
     return Finding(
         _level(effect < 0.1),
-        f"what is made of different sources differs by {effect:.0%} of what real samples differ by",
+        f"what is made of different sources differs by {effect:.0%} of what real ones differ by",
     )
 
 
@@ -353,8 +353,14 @@ RULES: tuple[Rule, ...] = (
         "oscillation", "The players go in circles", wave,
         "Use R1, training.extragradient or lookahead, lower rates and betas.", patience=2, grace=3,
     ),
-    Rule("starved", "Training waits for data", starved, "Keep them in memory or cache: data.storage.", patience=2, grace=1),
-    Rule("dead-units", "Dead units", dead, "Lower rates; use a slope below zero (leaky rectifiers).", patience=3, grace=2),
+    Rule(
+        "starved", "Training waits for data", starved, "Keep them in memory or cache: data.storage.",
+        patience=2, grace=1,
+    ),
+    Rule(
+        "dead-units", "Dead units", dead, "Lower rates; use a slope below zero (leaky rectifiers).",
+        patience=3, grace=2,
+    ),
     Rule(
         "full-outputs", "Outputs are saturated", full,
         "Lower training.rates.generator; look at the range of the data.", patience=3, grace=2,
@@ -371,7 +377,9 @@ RULES: tuple[Rule, ...] = (
         "hidden-source", "The source is hidden in noise", hidden,
         "Lower game.cycle, add noise or augmentation, or use game.kind=contrastive.", patience=2, grace=3,
     ),
-    Rule("loops", "Sentences go in circles", loops, "Train longer by likelihood; game.anchor, game.replay.", patience=2),
+    Rule(
+        "loops", "Sentences go in circles", loops, "Train longer by likelihood; game.anchor, game.replay.", patience=2,
+    ),
     Rule(
         "few-sentences", "Few sentences again and again", few_sentences,
         "Raise game.anchor and game.replay, lower game.pace.", patience=2,

@@ -158,7 +158,7 @@ class Monitor:
 
     def _samples(self, asked: "list[_Asked]") -> dict[str, Any]:
         """Variety of what the (first) generator makes, beside that of real samples."""
-        name, first = next(iter(asked[0].matches.items()))
+        name = next(iter(asked[0].matches))
         self.reference = self.reference or _Reference(self.loop.dataset, self.chunk, self.held_out)
         fake = torch.cat([each.matches[name].fake for each in asked])
         labels = [each.matches[name].labels for each in asked]
@@ -197,7 +197,7 @@ class Monitor:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What was found on one batch: matches, logits of real and fake samples by discriminator, the game's own signals."""
+    """What was found on one batch: matches, logits of real and made samples by discriminator, the game's own signals."""
 
     matches: Mapping[str, Match]
     logits: Mapping[str, list[Tensor]]
