@@ -11,6 +11,10 @@ LEVELS: tuple[Level, ...] = ("info", "warning", "critical")
 """From harmless to hopeless."""
 
 
+YOUTH, YOUTH_SAMPLES = 0.15, 50_000
+"""Share of the budget, and number of samples, whichever is less, in which samples need not be good yet."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """Signals at one time.
@@ -106,6 +110,7 @@ class Rule:
         advice: what usually helps.
         patience: readings in a row that must show it before it is said.
         grace: readings in the beginning that do not count: players must first have met.
+        learns: whether nothing is said in the first `YOUTH` of training: what looks like this is being learnt still.
     """
 
     name: str
@@ -114,6 +119,7 @@ class Rule:
     advice: str
     patience: int = 1
     grace: int = 0
+    learns: bool = False
 
     def diagnose(self, history: Sequence[Reading]) -> Diagnosis | None:
         """What this rule says after the last reading of `history`."""
@@ -130,7 +136,13 @@ class Rule:
         )
 
     def _found(self, history: Sequence[Reading]) -> Finding | None:
-        return self.sees(history) if len(history) > self.grace else None
+        early = len(history) <= self.grace or (self.learns and young(history[-1]))
+        return None if early else self.sees(history)
+
+
+def young(reading: Reading) -> bool:
+    """Whether players are still getting to know one another: a share of the budget, or a number of samples."""
+    return reading.clock < YOUTH_SAMPLES and reading.get("progress", 1.0) < YOUTH
 
 
 def samples(count: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cardigan.errors import CardiganError
 from cardigan.files import write_text
-from cardigan.health.diagnosis import Diagnosis, Reading
+from cardigan.health.diagnosis import LEVELS, Diagnosis, Reading
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,15 @@ class History:
         self.entries.append(Entry(reading, tuple(diagnoses)))
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(self.entries[-1]))
+
+    def is_new(self, diagnosis: Diagnosis) -> bool:
+        """Whether it was not said before, or less severely, since it began."""
+        return not any(
+            each.name == diagnosis.name and LEVELS.index(each.level) >= LEVELS.index(diagnosis.level)
+            for entry in self.entries
+            if entry.reading.clock >= diagnosis.since
+            for each in entry.diagnoses
+        )
 
     def cut(self, clock: int) -> None:
         """Forget what comes after `clock`: it will be trained again."""

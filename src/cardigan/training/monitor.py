@@ -81,7 +81,13 @@ class Monitor:
     def read(self, minutes: float) -> Reading:
         """The reading now; `minutes` of training until then."""
         self.marked = self._mark(self.loop.clock)
-        found: dict[str, Any] = {**self._motions(), **self._losses(), **self._averages(), **self._waiting(minutes)}
+        found: dict[str, Any] = {
+            "progress": self._progress(),
+            **self._motions(),
+            **self._losses(),
+            **self._averages(),
+            **self._waiting(minutes),
+        }
         with torch.no_grad(), _undisturbed(self.loop.game.players), self.loop.precision.forward_context():
             found |= self._matches()
         self.loop.motions = None
@@ -94,6 +100,11 @@ class Monitor:
         while round(mark) <= clock:
             mark += min(interval, mark * (GROWTH - 1))
         return round(mark)
+
+    def _progress(self) -> float:
+        """Share of the budget that is spent, where the budget is one of samples; else 1."""
+        budget = self.loop.recipe.training.samples
+        return min(1.0, self.loop.clock / budget) if budget else 1.0
 
     def _motions(self) -> Reading:
         found = {}
@@ -197,7 +208,7 @@ class Monitor:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What was found on one batch: matches, logits of real and made samples by discriminator, the game's own signals."""
+    """What was found on one batch: matches, logits of real and made samples, the game's own signals."""
 
     matches: Mapping[str, Match]
     logits: Mapping[str, list[Tensor]]

@@ -194,12 +194,11 @@ def _examine(monitor: Monitor, history: History, minutes: float, writes: bool, p
     reading = Reading(monitor.loop.clock, monitor.read(minutes))
     if not writes:
         return
-    known = {each.name: each.level for each in history.entries[-1].diagnoses} if history.entries else {}
     found = diagnose([*history.readings, reading])
+    news = [each for each in found if history.is_new(each)]
     history.add(reading, found)
-    for diagnosis in found:
-        if known.get(diagnosis.name) != diagnosis.level:
-            progress.diagnosed(diagnosis)
+    for diagnosis in news:
+        progress.diagnosed(diagnosis)
 
 
 def _finish(recorder: Recorder, minutes: float, progress: Progress) -> None:
