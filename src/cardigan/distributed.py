@@ -12,15 +12,29 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def global_mean(values: Tensor) -> Tensor:
-    """The mean () of all elements of `values` (any shape, the same in every process), over all processes.
+def global_mean(values: Tensor, dim: int | None = None) -> Tensor:
+    """The mean () of all elements of `values` (any shape, the same in every process), over all processes; or, along
+    `dim` and over all processes, the mean of what lies there.
 
     Differentiable, twice too: the gradient reaches every process's values, so that the average of all processes'
     parameter gradients is the one that a single process with the whole batch computes. A collective call: every
     process makes it, and every process or none needs its gradient.
     """
-    mean, processes = values.mean(), world_size()
+    mean, processes = values.mean() if dim is None else values.mean(dim), world_size()
     return mean if processes == 1 else _Sum.apply(mean) / processes
+
+
+@torch.no_grad()
+def gathered(values: Tensor) -> Tensor:
+    """(N, ...) values of each process -> (processes * N, ...) of all, in the order of the processes, without gradient.
+
+    A collective call, with the same N in every process.
+    """
+    if world_size() == 1:
+        return values.detach()
+    parts = [torch.empty_like(values, memory_format=torch.contiguous_format) for _ in range(world_size())]
+    dist.all_gather(parts, values.detach().contiguous())
+    return torch.cat(parts)
 
 
 class _Sum(torch.autograd.Function):

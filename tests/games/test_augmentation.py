@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from cardigan import CardiganError, load_recipe
-from cardigan.games.augmentation import Augmentation, augment, cut_out, recoloured, translated
+from cardigan.games.augmentation import Augmentation, augment
+from cardigan.games.diffaugment import cut_out, recoloured, translated
 from cardigan.randomness import Random
 from cardigan.sample import Form
 

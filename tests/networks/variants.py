@@ -23,5 +23,8 @@ VARIANTS: dict[str, Family] = {
         width=4, generator={"normalisation": "layer"}, discriminator={"normalisation": "layer", "spectral": True}
     ),
     "resnet-batch": ResNet(width=4, attention=8, discriminator={"normalisation": "batch"}),
+    "mlp-deviation": MLP(width=8, discriminator={"deviation_group": 4}),
+    "dcgan-deviation": DCGAN(width=4, discriminator={**PLAIN, "deviation_group": 2}),
+    "resnet-deviation": ResNet(width=4, discriminator={"deviation_group": 4, "spectral": True}),
 }
 SHAPES = [(1, 28, 28), (3, 17, 23), (4, 32, 32)]

@@ -48,6 +48,16 @@ def test_one_process_and_two_agree(penalty: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_one_process_and_two_agree_with_every_method_for_points(tmp_path: Path) -> None:
+    methods = ["game.lecam={}", "game.instance_noise={samples: 800}", "game.feature_matching=1"]
+    methods += ["game.top_k={samples: 800}", "game.pack=2", "game.networks.discriminator.deviation_group=4"]
+    two = cardigan("train", "toy-ring", "--out", tmp_path / "two", *EXACT, *methods, "engine.devices=2")
+    assert two.returncode == 0, two.stderr
+    train("toy-ring", [*EXACT, *methods], out=tmp_path / "one")
+    agree(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
 def test_two_processes_resume_and_are_refused_like_one(tmp_path: Path) -> None:
     options = [*EXACT, "game.penalties={r1: {weight: 1}, r2: {weight: 1, interval: 2}}"]
     parted = tmp_path / "parted"
@@ -73,6 +83,12 @@ def test_two_processes_resume_and_are_refused_like_one(tmp_path: Path) -> None:
         pytest.param("game.penalties={dragan: {weight: 10}, r1: null, r2: null}", marks=SLICE_ONLY),
         "game.n_critic=2",
         "game.labels=auxiliary",
+        "game.lecam={}",
+        "game.instance_noise={samples: 400}",
+        "game.pack=2",
+        "game.networks.discriminator.deviation_group=4",
+        pytest.param("game.feature_matching=1", marks=SLICE_ONLY),
+        pytest.param("game.top_k={samples: 1}", marks=SLICE_ONLY),
     ],
 )
 def test_accumulated_slices_equal_the_whole_batch(settings: str) -> None:

@@ -49,11 +49,26 @@ EVERYTHING = [
 ]
 """Batch normalisation, dropout, labels, n-critic, lazy penalties, two rates, a schedule: all in one loop."""
 
+METHODS = [
+    "game.augmentation.adaptive={speed: 300, interval: 3, cutout: 0.3}",
+    "game.lecam={}",
+    "game.consistency={fake: 10}",
+    "game.instance_noise={samples: 200}",
+    "game.self_supervision={}",
+    "game.feature_matching=1",
+    "game.top_k={samples: 200}",
+    "game.networks.discriminator.deviation_group=4",
+]
+"""Stabilising methods that can be combined: some keep state, some fade with the clock, all draw random numbers."""
+
 LOOPS = [
     *((name, []) for name in PICTURES),
     ("mnist-mlp", EVERYTHING),
     ("mnist-mlp", [*EVERYTHING, "training.optimizer={kind: sgd, momentum: 0.9}"]),
     ("mnist-mlp", [*EVERYTHING, "training.optimizer={kind: adamw, weight_decay: 0.01}"]),
+    ("mnist-dcgan", METHODS),
+    ("mnist-relativistic", [*METHODS, "training.accumulate=2"]),
+    ("mnist-mlp", ["game.pack=2", *METHODS[:4], "game.n_critic=2"]),
     ("mnist-dcgan", ["training.accumulate=2", "game.networks.discriminator.spectral=true", "game.labels=auxiliary"]),
 ]
 

@@ -10,6 +10,7 @@ from cardigan.games.base import Step
 from cardigan.networks.base import Judgement
 from cardigan.objectives.adversarial import Objective, over_scales
 from cardigan.objectives.penalties import Contest, Penalties, due, leaves
+from cardigan.objectives.top_k import top_mean
 
 Judge = Callable[[Tensor], Judgement]
 """The discriminator, with condition and augmentation bound in: samples (N, ...) -> judgement."""
@@ -56,11 +57,12 @@ class Adversary:
         step.signals |= _signals(real_judgement, fake_judgement)
         return Round(terms, fake_judgement, real_judgement)
 
-    def generator(self, judge: Judge, real: Tensor, fake: Tensor, see_real: bool = False) -> Round:
+    def generator(self, judge: Judge, real: Tensor, fake: Tensor, see_real: bool = False, share: float = 1.0) -> Round:
         """The objective on fakes, judged with their graph.
 
         Args:
             see_real: whether real samples are judged too (feature matching) where the objective does without.
+            share: of the fakes of the global batch, those judged highest, that count.
         """
         judgement, real_judgement = judge(fake), None
         if self.objective.generator_needs_real or see_real:
@@ -68,7 +70,13 @@ class Adversary:
                 real_judgement = judge(real)
         logits = real_judgement.logits if real_judgement is not None and self.objective.generator_needs_real else None
         values = over_scales(self.objective.generator, logits, judgement.logits)
-        return Round({"adversarial": values.mean()}, judgement, real_judgement)
+        mean = values.mean() if share == 1 else top_mean(values, _scores(judgement), share)
+        return Round({"adversarial": mean}, judgement, real_judgement)
+
+
+def _scores(judgement: Judgement) -> Tensor:
+    """(N,): each sample's mean logit, summed over scales."""
+    return torch.stack([each.detach().float().reshape(len(each), -1).mean(1) for each in judgement.logits]).sum(0)
 
 
 def _signals(real: Judgement, fake: Judgement) -> dict[str, Tensor]:

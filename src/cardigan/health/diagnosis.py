@@ -129,6 +129,19 @@ class Rule:
         first = len(history) - 1
         while first > self.grace and self._found(history[:first]) is not None:
             first -= 1
+        return self._said(finding, history, first)
+
+    def course(self, history: Sequence[Reading]) -> list[Diagnosis | None]:
+        """What `diagnose` says after each reading of `history` in turn, every one of them looked at once."""
+        said, first = list[Diagnosis | None](), 0
+        for count in range(1, len(history) + 1):
+            finding = self._found(history[:count])
+            first = count if finding is None else first
+            said.append(None if finding is None else self._said(finding, history[:count], first))
+        return said
+
+    def _said(self, finding: Finding, history: Sequence[Reading], first: int) -> Diagnosis | None:
+        """`finding`, which has been made since reading number `first`, once there has been patience."""
         if len(history) - first < self.patience:
             return None
         return Diagnosis(

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from cardigan.errors import CardiganError
 from cardigan.files import write_text
 from cardigan.health.diagnosis import LEVELS, Diagnosis, Reading
+
+LATEST = 10**15
+"""The clock goes no further; what says so is damaged."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,31 @@ class History:
 
 def read(path: Path) -> list[Entry]:
     """What stands in `path`, oldest first; a line cut off by a crash is left out. Nothing where there is no file."""
-    if not path.exists():
-        return []
-    found = (_entry(line) for line in path.read_text("utf-8", errors="replace").splitlines())
+    found = map(_entry, objects(path))
     return [entry for entry in found if entry is not None]
+
+
+def objects(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects in `path`, one a line; what is none is left out. Nothing where there is no file.
+
+    Raises:
+        CardiganError: the file cannot be read.
+    """
+    try:
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CardiganError(f"{path} cannot be read: {error.strerror or error}") from None
+    found = map(_parsed, lines)
+    return [each for each in found if isinstance(each, dict)]
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _line(entry: Entry) -> str:
@@ -76,10 +101,25 @@ def _line(entry: Entry) -> str:
     return json.dumps({"samples": entry.reading.clock, "signals": signals, "diagnoses": diagnoses}) + "\n"
 
 
-def _entry(line: str) -> Entry | None:
+def _entry(content: dict[str, Any]) -> Entry | None:
+    """The reading in a line, and what was said of it as far as that can be understood (by another version, say)."""
     try:
-        content: Any = json.loads(line)
-        reading = Reading(int(content["samples"]), {str(k): float(v) for k, v in content["signals"].items()})
-        return Entry(reading, tuple(Diagnosis.of(each) for each in content["diagnoses"]))
-    except (ValueError, KeyError, TypeError, AttributeError, CardiganError):
+        clock, signals = int(content["samples"]), {str(k): float(v) for k, v in content["signals"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return None
+    if not 0 <= clock <= LATEST:
+        return None
+    found = (_diagnosis(each) for each in _listed(content.get("diagnoses")))
+    finite = {name: value for name, value in signals.items() if isfinite(value)}
+    return Entry(Reading(clock, finite), tuple(each for each in found if each is not None))
+
+
+def _listed(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else []
+
+
+def _diagnosis(content: Any) -> Diagnosis | None:
+    try:
+        return Diagnosis.of(content)
+    except CardiganError:
         return None

@@ -324,7 +324,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "discriminator-wins", "The discriminator wins", wins,
-        f"Add R1 (game.penalties.r1), lower training.rates.discriminator, {GUARDED}.", patience=3, grace=3, learns=True,
+        f"Add R1 (game.penalties.r1), lower training.rates.discriminator, {GUARDED}.",
+        patience=3, grace=3, learns=True,
     ),
     Rule(
         "vanishing-gradient", "The generator learns nothing", vanishing,
@@ -333,11 +334,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "flat-discriminator", "The discriminator sees nothing", flat,
-        "Give it more capacity or rate; loosen game.clipping.limit and penalties.", patience=3, grace=2, learns=True,
+        "Give it more capacity or rate; loosen game.clipping.limit and penalties.",
+        patience=3, grace=2, learns=True,
     ),
     Rule(
         "mode-collapse", "Mode collapse", collapse,
-        f"Add R1 and R2 (game.penalties), game.objective=relativistic, lower rates, {GUARDED}.", patience=3, grace=3, learns=True,
+        f"Add R1 and R2 (game.penalties), game.objective=relativistic, lower rates, {GUARDED}.",
+        patience=3, grace=3, learns=True,
     ),
     Rule(
         "frozen-generator", "The generator does not move", frozen,
@@ -345,14 +348,16 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "overfitting", "The discriminator knows the data by heart", overfitting,
-        f"Augment (game.augmentation), more data, stronger penalties, {GUARDED}.", patience=3, grace=3, learns=True,
+        f"Augment (game.augmentation), more data, stronger penalties, {GUARDED}.",
+        patience=3, grace=3, learns=True,
     ),
     Rule("constant-data", "The data are one sample", constant_data, "Look at them: cardigan inspect SOURCE."),
     Rule("repeated-data", "The data repeat", repeated_data, "Remove duplicates: cardigan inspect SOURCE lists them."),
     Rule("one-class", "The data have one class", one_class, "Look at labels and order: cardigan inspect SOURCE."),
     Rule(
         "ignored-labels", "Labels are not obeyed", ignored_labels,
-        "Use game.labels=projection; with an auxiliary classifier, game.auxiliary_fakes=false.", patience=3, grace=4, learns=True,
+        "Use game.labels=projection; with an auxiliary classifier, game.auxiliary_fakes=false.",
+        patience=3, grace=4, learns=True,
     ),
     Rule(
         "oscillation", "The players go in circles", wave,
@@ -368,15 +373,18 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "full-outputs", "Outputs are saturated", full,
-        "Lower training.rates.generator; look at the range of the data.", patience=3, grace=2, learns=True,
+        "Lower training.rates.generator; look at the range of the data.",
+        patience=3, grace=2, learns=True,
     ),
     Rule(
         "ignored-source", "The translator ignores its source", ignored_source,
-        "Raise game.terms.reconstruction (or the cycle's weight); game.conditional=true.", patience=3, grace=3, learns=True,
+        "Raise game.terms.reconstruction (or the cycle's weight); game.conditional=true.",
+        patience=3, grace=3, learns=True,
     ),
     Rule(
         "identity", "The translator changes nothing", identity,
-        "Lower game.identity and the cycle's weight, raise the discriminator's rate.", patience=3, grace=3, learns=True,
+        "Lower game.identity and the cycle's weight, raise the discriminator's rate.",
+        patience=3, grace=3, learns=True,
     ),
     Rule(
         "hidden-source", "The source is hidden in noise", hidden,

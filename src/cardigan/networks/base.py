@@ -20,6 +20,9 @@ Units = Annotated[int, Field(ge=1, le=65536)]
 Depth = Annotated[int, Field(ge=1, le=256)]
 """Blocks or layers of a network."""
 
+Group = Annotated[int, Field(ge=2, le=65536)]
+"""Samples whose standard deviation is taken together."""
+
 
 class Latent(Settings):
     """The generator's noise."""

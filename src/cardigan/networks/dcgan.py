@@ -14,6 +14,7 @@ from cardigan.networks.base import (
     Discriminator,
     Family,
     Generator,
+    Group,
     Judgement,
     Labels,
     Latent,
@@ -22,6 +23,7 @@ from cardigan.networks.base import (
     pick,
     player_key,
 )
+from cardigan.networks.layers.deviation import MinibatchDeviation
 from cardigan.networks.layers.dropout import Dropout
 from cardigan.networks.layers.labels import Head, LatentInput, classes_of, required
 from cardigan.networks.layers.normalisation import BatchNorm, Kind, Normalisation
@@ -66,6 +68,9 @@ class DCGANDiscriminatorSettings(Width):
     """Whether weights are spectrally normalised; then `normalisation` is best "none"."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability with which an activation is dropped after each stage, in steps of 1/256; 0: no dropout."""
+    deviation_group: Group | None = None
+    """Minibatch standard deviation: neighbours in the batch whose deviation is shown to the last stage, so that
+    fakes that are alike are noticed; published: 4; null: none."""
 
 
 class DCGAN(Family):
@@ -174,6 +179,10 @@ class DCGANDiscriminator(Discriminator):
         super().__init__()
         levels = channels(width, depth)
         kinds: list[Kind] = ["none", *[settings.normalisation] * (depth - 1)]
+        group = settings.deviation_group
+        sizes = list(pairwise([form.shape[0], *levels]))
+        if group is not None:
+            sizes[-1] = (sizes[-1][0] + 1, sizes[-1][1])
         self.stages = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=kind == "none"),
@@ -181,8 +190,10 @@ class DCGANDiscriminator(Discriminator):
                 nn.LeakyReLU(0.2),
                 Dropout(settings.dropout),
             )
-            for (inputs, outputs), kind in zip(pairwise([form.shape[0], *levels]), kinds, strict=True)
+            for (inputs, outputs), kind in zip(sizes, kinds, strict=True)
         )
+        if group is not None:
+            self.stages[-1] = nn.Sequential(MinibatchDeviation(group), self.stages[-1])
         height, width = form.shape[1:]
         self.head = Head(levels[-1] * (height >> depth) * (width >> depth), form, labels)
 

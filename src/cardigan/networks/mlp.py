@@ -13,6 +13,7 @@ from cardigan.networks.base import (
     Discriminator,
     Family,
     Generator,
+    Group,
     Judgement,
     Labels,
     Latent,
@@ -21,6 +22,7 @@ from cardigan.networks.base import (
     pick,
     player_key,
 )
+from cardigan.networks.layers.deviation import MinibatchDeviation
 from cardigan.networks.layers.dropout import Dropout
 from cardigan.networks.layers.labels import Head, LatentInput, classes_of
 from cardigan.networks.layers.normalisation import BatchNorm
@@ -50,6 +52,9 @@ class MLPDiscriminatorSettings(Width):
 
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     """Probability with which a hidden unit is dropped, in steps of 1/256; 0: no dropout."""
+    deviation_group: Group | None = None
+    """Minibatch standard deviation: neighbours in the batch whose deviation is shown to the last hidden layer, so that
+    fakes that are alike are noticed; published: 4; null: none."""
 
 
 class MLP(Family):
@@ -141,10 +146,16 @@ class MLPDiscriminator(Discriminator):
 
     def __init__(self, form: Form, widths: list[int], settings: MLPDiscriminatorSettings, labels: Labels) -> None:
         super().__init__()
+        group = settings.deviation_group
+        sizes = list(pairwise([form.size, *widths]))
+        if group is not None:
+            sizes[-1] = (sizes[-1][0] + 1, sizes[-1][1])
         self.layers = nn.ModuleList(
             nn.Sequential(nn.Linear(inputs, outputs), nn.LeakyReLU(0.2), Dropout(settings.dropout))
-            for inputs, outputs in pairwise([form.size, *widths])
+            for inputs, outputs in sizes
         )
+        if group is not None:
+            self.layers[-1] = nn.Sequential(MinibatchDeviation(group), self.layers[-1])
         self.head = Head(widths[-1], form, labels)
 
     def forward(self, sample: Tensor, condition: Tensor | None = None, features: bool = False) -> Judgement:

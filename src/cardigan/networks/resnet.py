@@ -14,6 +14,7 @@ from cardigan.networks.base import (
     Discriminator,
     Family,
     Generator,
+    Group,
     Judgement,
     Labels,
     Latent,
@@ -23,6 +24,7 @@ from cardigan.networks.base import (
     player_key,
 )
 from cardigan.networks.layers.attention import SelfAttention
+from cardigan.networks.layers.deviation import MinibatchDeviation
 from cardigan.networks.layers.labels import Head, LatentInput, classes_of, required
 from cardigan.networks.layers.normalisation import Kind, Normalisation
 from cardigan.networks.layers.pictures import channels, check_depth, crop_centre, halvings, picture_shape, start_size
@@ -56,6 +58,9 @@ class ResNetDiscriminatorSettings(Width):
     """Whether weights are spectrally normalised, as in SNGAN."""
     pool: Literal["sum", "mean"] = "sum"
     """What is taken over the last block's pixels: the sum as in SNGAN, the mean as in WGAN-GP."""
+    deviation_group: Group | None = None
+    """Minibatch standard deviation: neighbours in the batch whose deviation is shown to the last block, so that
+    fakes that are alike are noticed; published: 4; null: none."""
 
 
 class ResNet(Family):
@@ -240,10 +245,16 @@ class ResNetDiscriminator(Discriminator):
         labels: Labels = "none",
     ) -> None:
         super().__init__()
+        group = settings.deviation_group
+        sizes = list(pairwise([form.shape[0], *levels]))
+        if group is not None:
+            sizes[-1] = (sizes[-1][0] + 1, sizes[-1][1])
         self.blocks = nn.ModuleList(
             DownBlock(*pair, settings.normalisation, halves=block < halving, opens=block == 0)
-            for block, pair in enumerate(pairwise([form.shape[0], *levels]))
+            for block, pair in enumerate(sizes)
         )
+        if group is not None:
+            self.blocks[-1] = nn.Sequential(MinibatchDeviation(group), self.blocks[-1])
         self.attention = _attention_after(attending, levels)
         self.end_norm = Normalisation(settings.normalisation, levels[-1])
         self.mean = settings.pool == "mean"

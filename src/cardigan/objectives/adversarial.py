@@ -51,6 +51,8 @@ class Objective:
         targeted: the discriminator's loss as a function of its targets too; None where there are no labels to smooth.
         whole_batch: whether a sample's value depends on the rest of the global batch: processes then communicate,
             and accumulating gradients over parts of a batch is only an approximation.
+        undecided: the logit of a sample that the discriminator takes for real and for fake alike; None where the losses
+            do not change when a constant is added to all logits, so that there is no such logit.
     """
 
     name: ObjectiveName
@@ -59,6 +61,7 @@ class Objective:
     generator_needs_real: bool = False
     targeted: TargetedLoss | None = None
     whole_batch: bool = False
+    undecided: float | None = 0.0
 
 
 class Smoothing(Settings):
@@ -147,7 +150,11 @@ def _least_squares_generator(real_logits: Tensor | None, fake_logits: Tensor) ->
 
 
 LEAST_SQUARES = Objective(
-    "least-squares", _least_squares_discriminator, _least_squares_generator, targeted=_least_squares_discriminator
+    "least-squares",
+    _least_squares_discriminator,
+    _least_squares_generator,
+    targeted=_least_squares_discriminator,
+    undecided=0.5,
 )
 """Mao et al. 2017, "Least squares generative adversarial networks", equation 9: the 0-1 coding a = 0, b = c = 1.
 
@@ -164,7 +171,7 @@ def _wasserstein_generator(real_logits: Tensor | None, fake_logits: Tensor) -> T
     return _per_sample(-widen(fake_logits))
 
 
-WASSERSTEIN = Objective("wasserstein", _wasserstein_discriminator, _wasserstein_generator)
+WASSERSTEIN = Objective("wasserstein", _wasserstein_discriminator, _wasserstein_generator, undecided=None)
 """Arjovsky et al. 2017, "Wasserstein GAN", algorithm 1; wants a Lipschitz bound (clipping, gradient penalty).
 
 discriminator: f - r, minus the estimate of the distance; generator: -f.
@@ -194,7 +201,7 @@ def _relativistic_generator(real_logits: Tensor | None, fake_logits: Tensor) -> 
 
 
 RELATIVISTIC = Objective(
-    "relativistic", _relativistic_discriminator, _relativistic_generator, generator_needs_real=True
+    "relativistic", _relativistic_discriminator, _relativistic_generator, generator_needs_real=True, undecided=None
 )
 """RpGAN: Jolicoeur-Martineau 2018, "The relativistic discriminator"; with R1 and R2, R3GAN of Huang et al. 2024,
 "The GAN is dead; long live the GAN!", equation 2. Our default.
@@ -219,6 +226,7 @@ RELATIVISTIC_AVERAGE = Objective(
     _relativistic_average_generator,
     generator_needs_real=True,
     whole_batch=True,
+    undecided=None,
 )
 """RaGAN: Jolicoeur-Martineau 2018, "The relativistic discriminator", there named RaSGAN.
 
