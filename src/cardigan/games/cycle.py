@@ -11,6 +11,7 @@ from cardigan.errors import CardiganError
 from cardigan.games.adversary import Adversary
 from cardigan.games.base import Examples, Game, GameSettings, Guide, Match, Step, Turn
 from cardigan.games.pool import Pool
+from cardigan.games.symptoms import of_cycle, of_translation
 from cardigan.networks import DISCRIMINATORS, TRANSLATORS
 from cardigan.networks.base import DiscriminatorFamily, Judgement, TranslatorFamily
 from cardigan.networks.patch import Patch
@@ -112,6 +113,11 @@ class CycleGame(Game):
             f"{name}_discriminator": Match(real, fake, partial(self._judge, name))
             for name, (real, fake) in made.items()
         }
+
+    def symptoms(self, step: Step, match: Match) -> dict[str, Tensor]:
+        """Of the way forward; see `Game.symptoms`."""
+        x, y = _both(step)
+        return of_translation(match.fake, x, y) | of_cycle(x, match.fake, self.backward, step.random)
 
     def state_dict(self) -> dict[str, Any]:
         """The pools."""

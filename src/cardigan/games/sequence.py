@@ -13,6 +13,7 @@ from cardigan.errors import CardiganError
 from cardigan.games.base import Examples, Game, GameSettings, Guide, Match, Step, Turn
 from cardigan.games.rewards import REWARDS, Reward, Scorer, score
 from cardigan.games.sequence_methods import METHODS, Method, Move, PolicyGradient, steady
+from cardigan.games.symptoms import of_sentences
 from cardigan.networks.base import Judgement
 from cardigan.networks.sequences import SENTENCE_DISCRIMINATORS, WRITERS
 from cardigan.networks.sequences.base import SentenceDiscriminatorFamily, Writer, WriterFamily
@@ -137,6 +138,10 @@ class SequenceGame(Game):
         if self.settings.adversarial_weight == 0 or step.clock < self.settings.start:
             return {}
         return {"discriminator": Match(step.batch.sample, self.fake(step), partial(self.judge, step))}
+
+    def symptoms(self, step: Step, match: Match) -> dict[str, Tensor]:
+        """See `Game.symptoms`."""
+        return of_sentences(match)
 
     @torch.no_grad()
     def fake(self, step: Step) -> Tensor:

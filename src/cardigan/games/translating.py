@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from cardigan.games.base import Examples, Game
+from cardigan.games.base import Examples, Game, Match, Step
+from cardigan.games.symptoms import of_translation
 from cardigan.randomness import Random
 from cardigan.sample import Form
 
@@ -17,6 +18,11 @@ class TranslatingGame(Game):
     def translators(self) -> Mapping[str, str]:
         """See `Game.translators`."""
         return {"forward": "generator"}
+
+    def symptoms(self, step: Step, match: Match) -> dict[str, Tensor]:
+        """See `Game.symptoms`."""
+        assert step.batch.source is not None
+        return of_translation(match.fake, step.batch.source, step.batch.sample)
 
     def showcase(self, count: int, random: Random, examples: Examples) -> dict[str, Tensor]:
         """Sources and what they should become, of the validation split."""

@@ -240,12 +240,11 @@ def ignored_source(history: Sequence[Reading]) -> Finding | None:
 
 def identity(history: Sequence[Reading]) -> Finding | None:
     """A translator gives its source back."""
-    changed = history[-1].get("game/changed", 1.0)
-    return (
-        Finding("warning", f"samples differ from their sources by {changed:.2%} of the range")
-        if changed < 0.01
-        else None
-    )
+    changed, real = history[-1].get("game/changed", 1.0), history[-1].get("game/changed_real")
+    if changed >= 0.01 or real < 0.02:
+        return None
+    said = f"samples differ from their sources by {changed:.1%} of the range, real ones by {real:.1%}"
+    return Finding("warning", said)
 
 
 def hidden(history: Sequence[Reading]) -> Finding | None:
