@@ -2,6 +2,7 @@
 
     checkpoints/000200000/
         players.safetensors  average.safetensors  optimizers.safetensors  random.safetensors  recent.safetensors   tensors
+        slow.safetensors                    tensors too, where players look ahead (training.lookahead)
         state.json                          clock, counters, the game's state; sha256 of the other files; written last
 
 A checkpoint is written to a temporary name, synchronised to disk, then renamed. safetensors notices a truncated file
@@ -67,6 +68,7 @@ def capture(loop: Loop) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     tensors = {
         "players": _named_state(loop.game.players),
         "average": _named_state(loop.average.players),
+        "slow": {} if loop.lookahead is None else loop.lookahead.state_dict(),
         "optimizers": moments,
         "random": random_tensors,
         "game": game_tensors,
@@ -95,6 +97,8 @@ def load_checkpoint(loop: Loop, path: Path) -> dict[str, Any]:
     try:
         _load_named(loop.game.players, tensors["players.safetensors"], path)
         _load_named(loop.average.players, tensors.get("average.safetensors", {}), path)
+        if loop.lookahead is not None:
+            loop.lookahead.load_state_dict(tensors["slow.safetensors"])
         _load_optimizers(loop, tensors.get("optimizers.safetensors", {}), state["optimizers"])
         loop.precision.load_state_dict(state["precision"])
         loop.game.load_state_dict({**state["game"], **tensors.get("game.safetensors", {})})

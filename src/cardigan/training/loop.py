@@ -1,4 +1,4 @@
-"""The loop: one round of a game after another. For every turn: loss -> backward -> step; then the average.
+"""The loop: one round of a game after another. For every move: loss -> backward -> step; then the average.
 
 Nothing here knows what kind of sample is trained on, writes a file or waits for the device.
 """
@@ -24,9 +24,13 @@ from cardigan.sample import Batch
 from cardigan.settings import allowed
 from cardigan.training.average import Average
 from cardigan.training.engine import EngineChoice, precision_plugin
+from cardigan.training.lookahead import Lookahead
+from cardigan.training.moves import ORDERS
 
 RECENT = 256
 """Values of each scalar that are remembered one by one."""
+Gradient = list[Tensor | None]
+"""Of each parameter of a turn's players, in their order."""
 
 
 class Meter:
@@ -78,7 +82,8 @@ class Loop:
         clock: real samples drawn so far, over all processes and players.
         rounds: rounds played so far.
         counts: how often each turn has been taken.
-        motions: the last motion of each player; None: nobody wants to know, and nothing is measured.
+        lookahead: where all players go back to every few rounds; None: they do not.
+        motions: the last motion of each player, by its optimizer; None: nobody wants to know, and nothing is measured.
         waited: seconds in which data were drawn.
     """
 
@@ -97,6 +102,8 @@ class Loop:
         self.optimizers = self._build_optimizers()
         averaged = {name: self.game.players[name] for name in self.game.averaged}
         self.average = Average(averaged, recipe.training.average)
+        settings = recipe.training.lookahead
+        self.lookahead = None if settings is None else Lookahead(self.parameters, settings)
         self.shards = fabric.world_size * recipe.training.accumulate
         if recipe.training.batch % self.shards:
             raise CardiganError(
@@ -105,18 +112,18 @@ class Loop:
             )
 
     def round(self) -> None:
-        """Play one round: every turn that is due, then the averages."""
+        """Play one round: every turn that is due, then what looks at all players' weights."""
         before, steps = self.clock, list[Step]()
-        for turn in self.game.turns:
-            if turn.due(before, self.rounds):
-                for repeat in range(turn.repeats):
-                    if repeat or not steps:
-                        steps = self.draw()
-                    self.take(turn, steps)
+        due = [turn for turn in self.game.turns if turn.due(before, self.rounds)]
+        for move in ORDERS[self.recipe.training.turns](due):
+            steps = self.draw() if move.draws else steps
+            self.take(move.turns, steps)
         if self.clock == before:
             raise CardiganError(f"no turn of the game is due at {before:,} samples; training cannot go on")
-        self.average.update(self.clock, self.clock - before)
         self.rounds += 1
+        if self.lookahead is not None:
+            self.lookahead.update(self.rounds)
+        self.average.update(self.clock, self.clock - before)
 
     def draw(self) -> list[Step]:
         """Draw the next global batch and return this process's slices of it."""
@@ -130,41 +137,95 @@ class Loop:
             for shard, batch in zip(self._my_shards(), batches, strict=True)
         ]
 
-    def take(self, turn: Turn, steps: list[Step]) -> None:
-        """Take one turn: its players' weights follow the gradient of its loss, nobody else's are touched."""
-        parameters = [parameter for player in turn.players for parameter in self.parameters[player]]
+    def take(self, turns: tuple[Turn, ...], steps: list[Step]) -> None:
+        """Take `turns`: gradients of their losses at the same weights, then each turn's players follow its own."""
+        if self.recipe.training.extragradient is None:
+            self._follow(turns, [self._gradient(turn, steps) for turn in turns])
+        else:
+            self._follow(turns, self._gradients_ahead(turns, steps))
+
+    def _gradients_ahead(self, turns: tuple[Turn, ...], steps: list[Step]) -> list[Gradient]:
+        """The gradients where a step of all players would lead to; afterwards their weights are what they were.
+
+        Korpelevich 1976, "The extragradient method for finding saddle points and other problems"; for optimizers with a
+        memory, which takes in both gradients, Gidel et al. 2019, arXiv:1802.10551, algorithm 4. `Turn.after`, as a
+        projection, is called at both places.
+        """
+        new = self.recipe.training.extragradient == "new"
+        again = self.draw() if new else [replace(step, made={}) for step in steps]
+        counts = self.counts.copy()
+        players = dict.fromkeys(player for turn in turns for player in turn.players)
+        weights = {player: [each.detach().clone() for each in self.parameters[player]] for player in players}
+        self._follow(turns, [self._gradient(turn, steps) for turn in turns], measured=False)
+        self.counts = counts  # both looks are one turn: penalties are due at both or at neither
+        gradients = [self._gradient(turn, again, " ahead" if new else "", recorded=False) for turn in turns]
+        with torch.no_grad():
+            for player, values in weights.items():
+                torch._foreach_copy_(list[Tensor](self.parameters[player]), values)
+        return gradients
+
+    def _gradient(self, turn: Turn, steps: list[Step], stream: str = "", recorded: bool = True) -> Gradient:
+        """The gradient of the loss of `turn` by its players' weights, nobody else's, over all processes.
+
+        Args:
+            stream: tells its random numbers from those of the same turn on another batch.
+            recorded: whether the losses are written down.
+        """
+        parameters = self._parameters(turn)
         for shard, step in zip(self._my_shards(), steps, strict=True):
-            step.count, step.random = self.counts[turn.name], self._random(turn.name, shard)
+            step.count, step.random = self.counts[turn.name], self._random(turn.name, shard, stream)
             step.signals = {}
             with use(step.random), self.precision.forward_context():
                 terms = turn.loss(step)
             self.precision.backward(total(terms) / len(steps), None, inputs=parameters)
-            self._record(turn, terms, step)
+            if recorded:
+                self._record(turn, terms, step)
         self._reduce(parameters)
-        self._step(turn)
-
-    def _step(self, turn: Turn) -> None:
-        training = self.recipe.training
-        pace = turn.pace * training.schedule.factor(self.clock)
-        for player in turn.players:
-            optimizer = self.optimizers[player]
-            for group in optimizer.param_groups:
-                group["lr"] = training.rates.get(player, training.optimizer.rate) * pace
-            if training.clip is not None or self.motions is not None:
-                self.precision.unscale_gradients(optimizer)
-            if training.clip is not None:
-                nn.utils.clip_grad_norm_(self.parameters[player], training.clip)
-            self._move(player, optimizer)
-            optimizer.zero_grad(set_to_none=True)
-        if turn.after is not None:
-            turn.after()
         self.counts[turn.name] += 1
+        gradient = [parameter.grad for parameter in parameters]
+        for parameter in parameters:  # so that the next turn's does not come on top
+            parameter.grad = None
+        return gradient
 
-    def _move(self, player: str, optimizer: torch.optim.Optimizer) -> None:
-        """The optimizer's step, measured if anybody wants to know."""
-        if self.motions is None:
+    def _follow(self, turns: tuple[Turn, ...], gradients: list[Gradient], measured: bool = True) -> None:
+        """Move the players of `turns` by the gradients of each, one turn after another."""
+        scale = self._loss_scale() if sum(len(turn.players) for turn in turns) > 1 else None
+        for turn, gradient in zip(turns, gradients, strict=True):
+            for parameter, value in zip(self._parameters(turn), gradient, strict=True):
+                parameter.grad = value
+            for player in turn.players:
+                self._step(player, turn.pace, scale, measured)
+            if turn.after is not None:
+                turn.after()
+
+    def _step(self, player: str, pace: float, scale: float | None, measured: bool) -> None:
+        """One step of a player's optimizer, by the gradients that lie at its weights.
+
+        Args:
+            pace: factor of its learning rate.
+            scale: what the losses were multiplied by (fp16), if another player's step may have changed it since.
+        """
+        training, optimizer = self.recipe.training, self.optimizers[player]
+        for group in optimizer.param_groups:
+            rate = training.rates.get(player, training.optimizer.rate)
+            group["lr"] = rate * (pace * training.schedule.factor(self.clock))
+        if scale is not None:
+            gradients = [each.grad for each in self.parameters[player] if each.grad is not None]
+            torch._foreach_mul_(gradients, (self._loss_scale() or scale) / scale)
+        measured = measured and self.motions is not None
+        if training.clip is not None or measured:
+            self.precision.unscale_gradients(optimizer)
+        if training.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters[player], training.clip)
+        if measured:
+            self._measure(player, optimizer)
+        else:
             self.precision.optimizer_step(optimizer)
-            return
+        optimizer.zero_grad(set_to_none=True)
+
+    def _measure(self, player: str, optimizer: torch.optim.Optimizer) -> None:
+        """The optimizer's step, and how it moved the player."""
+        assert self.motions is not None
         weights = [each.detach() for each in self.parameters[player]]
         before = [each.clone() for each in weights]
         gradients = [each.grad for each in self.parameters[player] if each.grad is not None]
@@ -198,8 +259,17 @@ class Loop:
         accumulate = self.recipe.training.accumulate
         return range(self.fabric.global_rank * accumulate, (self.fabric.global_rank + 1) * accumulate)
 
-    def _random(self, purpose: str, shard: int) -> Random:
-        parts = (self.recipe.training.seed, purpose, self.counts[purpose] if purpose else self.clock)
+    def _parameters(self, turn: Turn) -> list[nn.Parameter]:
+        return [parameter for player in turn.players for parameter in self.parameters[player]]
+
+    def _loss_scale(self) -> float | None:
+        """What losses are multiplied by at present, so that fp16 can hold their gradients; None: by nothing, ever."""
+        scaler = getattr(self.precision, "scaler", None)
+        return None if scaler is None else float(scaler.get_scale())
+
+    def _random(self, purpose: str, shard: int, stream: str = "") -> Random:
+        count = self.counts[purpose] if purpose else self.clock
+        parts = (self.recipe.training.seed, purpose + stream, count)
         return Random(*parts, shard=shard, shards=self.shards, device=self.fabric.device)
 
     def prepared(self, batch: Batch) -> Batch:

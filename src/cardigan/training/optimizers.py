@@ -3,13 +3,14 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import nn
 
 from cardigan.settings import Clock, Count, Settings
+from cardigan.training import optimistic
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -18,6 +19,8 @@ class Optimizer(Settings, ABC):
     """How a player's weights follow its gradient."""
 
     kind: str
+    optimistic: ClassVar[bool] = False
+    """Whether it counts on the next gradient to change as this one did."""
     rate: PositiveFloat = 2e-4
     """Learning rate."""
     weight_decay: NonNegativeFloat = 0.0
@@ -81,11 +84,35 @@ class RMSprop(Optimizer):
         )
 
 
+class OptimisticSGD(Optimizer):
+    """Optimistic mirror descent (Daskalakis et al., 2018): twice this gradient, less the one before."""
+
+    kind: Literal["optimistic-sgd"] = "optimistic-sgd"
+    optimistic: ClassVar[bool] = True
+
+    def build(self, parameters: Iterable[nn.Parameter], rate: float, fused: bool) -> torch.optim.Optimizer:
+        """See `Optimizer.build`; there is no fused kernel."""
+        return optimistic.OptimisticSGD(parameters, rate, self.weight_decay)
+
+
+class OptimisticAdam(Adam):
+    """Daskalakis et al., 2018: twice Adam's direction, less the one before."""
+
+    kind: Literal["optimistic-adam"] = "optimistic-adam"  # type: ignore[assignment]
+    optimistic: ClassVar[bool] = True
+
+    def build(self, parameters: Iterable[nn.Parameter], rate: float, fused: bool) -> torch.optim.Optimizer:
+        """See `Optimizer.build`; there is no fused kernel."""
+        return optimistic.OptimisticAdam(parameters, rate, self.betas, self.eps, self.weight_decay)
+
+
 OPTIMIZERS = {
     "adam": "cardigan.training.optimizers:Adam",
     "adamw": "cardigan.training.optimizers:AdamW",
     "sgd": "cardigan.training.optimizers:SGD",
     "rmsprop": "cardigan.training.optimizers:RMSprop",
+    "optimistic-sgd": "cardigan.training.optimizers:OptimisticSGD",
+    "optimistic-adam": "cardigan.training.optimizers:OptimisticAdam",
 }
 """Optimizers a recipe may name: tag -> settings class."""
 

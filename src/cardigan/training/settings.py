@@ -6,6 +6,8 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from cardigan.settings import Choice, Count, Settings
 from cardigan.training.average import AverageSettings
+from cardigan.training.lookahead import LookaheadSettings
+from cardigan.training.moves import Order
 from cardigan.training.optimizers import OPTIMIZERS, Adam, Optimizer, Schedule
 
 
@@ -27,6 +29,14 @@ class Training(Settings):
     """Learning rate by player, where it differs from the optimizer's (two time-scale rule)."""
     clip: PositiveFloat | None = None
     """Largest norm of a player's gradient, which is shortened to it (Pascanu et al., 2013); null: none."""
+    turns: Order = "alternating"
+    """Whether the players of a round move one after another, each answering the one before it, or all at once."""
+    extragradient: Literal["same", "new"] | None = None
+    """All players step by the gradients that they would find after a step (Korpelevich, 1976; Gidel et al., 2019,
+    ExtraAdam): looked up on the same batch, or on a new one, which the clock counts too. Takes twice the time, and
+    needs turns: simultaneous. Null: they step by the gradients that they find."""
+    lookahead: LookaheadSettings | None = None
+    """All players go back, together, towards where they were some rounds ago (Chavdarova et al., 2021); null: never."""
     schedule: Schedule = Schedule()
     average: AverageSettings = AverageSettings()
 
@@ -36,6 +46,14 @@ class Training(Settings):
             raise ValueError("needs a budget: samples or minutes")
         if self.batch % self.accumulate:
             raise ValueError(f"accumulate ({self.accumulate}) must divide batch ({self.batch})")
+        if self.extragradient and self.turns != "simultaneous":
+            raise ValueError("extragradient: all players look ahead at once; allowed turns with it: simultaneous")
+        if self.extragradient and self.optimizer.optimistic:
+            plain = ", ".join(name for name in OPTIMIZERS if not name.startswith("optimistic"))
+            raise ValueError(
+                f"extragradient looks up what the optimizer {self.optimizer.kind} guesses; allowed optimizers with it: "
+                f"{plain}"
+            )
         return self
 
 
