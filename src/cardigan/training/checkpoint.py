@@ -1,8 +1,8 @@
 """Checkpoints: safetensors and JSON in a folder that appears whole or not at all.
 
     checkpoints/000200000/
-        players.safetensors  average.safetensors  optimizers.safetensors  random.safetensors  recent.safetensors   tensors
-        slow.safetensors                    tensors too, where players look ahead (training.lookahead)
+        players.safetensors  average.safetensors  optimizers.safetensors  random.safetensors  recent.safetensors
+        slow.safetensors                    weights that training.lookahead goes back to, where it does
         state.json                          clock, counters, the game's state; sha256 of the other files; written last
 
 A checkpoint is written to a temporary name, synchronised to disk, then renamed. safetensors notices a truncated file
