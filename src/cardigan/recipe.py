@@ -11,7 +11,7 @@ from cardigan.data.base import Data
 from cardigan.errors import CardiganError
 from cardigan.games import GAMES
 from cardigan.games.base import GameSettings
-from cardigan.health.settings import Health
+from cardigan.health.settings import Guard, Health
 from cardigan.recipes import parents, shipped
 from cardigan.recipes.yaml import parse_yaml, write_yaml
 from cardigan.settings import Choice, Settings, allowed, explain
@@ -38,6 +38,7 @@ class Recipe(Settings):
     records: Records = Records()
     scoring: Scoring = Scoring()
     health: Health = Health()
+    guard: Guard = Guard()
 
     def but(self, *overrides: str, **sections: Any) -> "Recipe":
         """This recipe with some fields changed: `recipe.but("training.samples=200k", data={"size": 32})`."""

@@ -14,3 +14,12 @@ class Health(Settings):
     """Samples between two readings; the first ones come sooner, each 1.5 times later than the last. null: none."""
     samples: Annotated[int, Field(ge=16, le=4096)] = 128
     """Of each kind (real, held out, generated) that a reading looks at, at most; fewer where batches are small."""
+
+
+class Guard(Settings):
+    """Whether something is done when training goes wrong: guard.jsonl, `cardigan doctor`."""
+
+    enabled: bool = False
+    """Whether to act: lower rates, stronger penalties, back to an earlier checkpoint, afresh with safer settings."""
+    most: Annotated[int, Field(ge=1, le=20)] = 4
+    """Interventions in one run, at most; then a run that is still critical is ended rather than trained on."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cardigan.data.base import Dataset
     from cardigan.proposal import Proposal
+    from cardigan.training.guard import Intervention
 
 PLAIN_SECONDS = 10.0
 """Between two plain lines."""
@@ -69,6 +70,9 @@ class Progress:
 
     def diagnosed(self, diagnosis: Diagnosis) -> None:
         """Something has begun to go wrong, or has become worse."""
+
+    def intervened(self, intervention: "Intervention") -> None:
+        """The guard has done something."""
 
     def finished(self, run: Run, dataset: "Dataset", clock: int, minutes: float) -> None:
         """The budget is spent, or scores do not improve any more."""
@@ -204,6 +208,12 @@ class Terminal(Progress):
         """See `Progress`."""
         colour = {"info": "cyan", "warning": "yellow", "critical": "red"}[diagnosis.level]
         self._say(f"[{colour}]{diagnosis.level}[/] at {diagnosis.clock:,}: {escape(diagnosis.sentence())}")
+
+    def intervened(self, intervention: "Intervention") -> None:
+        """See `Progress`."""
+        said = " ".join(intervention.changes)
+        self._say(escape(f"guard at {intervention.samples:,}: {intervention.action} because of {intervention.reason}"))
+        self._say(escape(f"  {said}"))
 
     def finished(self, run: Run, dataset: "Dataset", clock: int, minutes: float) -> None:
         """See `Progress`."""

@@ -25,7 +25,11 @@ GROWTH = 1.5
 
 
 class TrainingFailedError(CardiganError):
-    """Training cannot go on; the message says why, and which checkpoint is still good."""
+    """Training cannot go on; the message says why, and which checkpoint is still good; `reason` in short."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class Recorder:
@@ -52,7 +56,7 @@ class Recorder:
         self._write(means, minutes)
         broken = [name for name, value in means.items() if not math.isfinite(value)]
         if broken:
-            raise TrainingFailedError(self._obituary(broken[0]))
+            raise TrainingFailedError(self._obituary(broken[0]), f"{broken[0]} is no longer a finite number")
         return means
 
     def score(self, name: str, value: float, minutes: float) -> None:
@@ -76,19 +80,21 @@ class Recorder:
         self.next_grid = next_mark(self.loop.clock, self.settings.first_grid)
         return path
 
-    def checkpoint(self, minutes: float, ended: bool = False) -> Path:
+    def checkpoint(self, minutes: float, ended: bool = False, **extra: int) -> Path:
         """Save everything that decides the trajectory; older checkpoints are thinned out.
 
         Args:
             ended: training ends here before its budget is spent, since scores do not improve.
+            extra: further entries of state.json.
 
         Raises:
             TrainingFailedError: a weight is not finite (the last losses may have been, before the last step).
         """
         for name, player in self.loop.game.players.items():
             if not all(bool(value.isfinite().all()) for value in player.state_dict().values()):
-                raise TrainingFailedError(self._obituary(f"a weight of the {name}"))
-        path = checkpoint.save_checkpoint(self.loop, self.run.checkpoint_folder, minutes=minutes, ended=ended)
+                what = f"a weight of the {name}"
+                raise TrainingFailedError(self._obituary(what), f"{what} is no longer a finite number")
+        path = checkpoint.save_checkpoint(self.loop, self.run.checkpoint_folder, minutes=minutes, ended=ended, **extra)
         checkpoint.prune(self.run.checkpoint_folder, self.run.best())
         self.events.flush()
         return path

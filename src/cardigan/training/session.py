@@ -2,12 +2,10 @@
 
 import json
 import signal
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from lightning_fabric import Fabric
@@ -18,18 +16,16 @@ from cardigan.data.codec import save_codec
 from cardigan.errors import CardiganError
 from cardigan.extractors.local import local
 from cardigan.files import writable, write_text
-from cardigan.health.diagnosis import Reading
-from cardigan.health.history import History
-from cardigan.health.rules import diagnose
 from cardigan.proposal import propose
 from cardigan.recipe import AUTO, Recipe, load_recipe
 from cardigan.run import Run, check_out, create_run, open_run
 from cardigan.training import checkpoint
 from cardigan.training.engine import EngineChoice, choose, environment, start_fabric
+from cardigan.training.guard import Guard
 from cardigan.training.loop import Loop
-from cardigan.training.monitor import Monitor
+from cardigan.training.play import Play, held
 from cardigan.training.progress import Progress, Silent
-from cardigan.training.records import Recorder, crossed, cut
+from cardigan.training.records import cut
 from cardigan.training.scoring import Scorer
 
 MAY_CHANGE = (
@@ -91,7 +87,7 @@ def train(
             _describe(run, choice, dataset)
     progress.started(run, loaded, dataset, choice)
     with closing(dataset):
-        return _play(run, loop, scorer, 0.0, progress)
+        return _play(run, loop, scorer, Guard(run, loaded, dataset.form.size), 0.0, progress)
 
 
 def resume(
@@ -128,20 +124,23 @@ def resume(
         )
     choice = recorded.engine if recorded else _choose(recipe, dataset, fabric)
     choice.apply()
-    loop = Loop(recipe, dataset, choice, fabric)
+    interventions = 0 if path is None else int(checkpoint.verify(path).get("interventions", 0))
+    guard = Guard.of(run, recipe, dataset.form.size, interventions)
+    loop = Loop(guard.recipe, dataset, choice, fabric)
     scorer = _scorer(loop, progress)
-    with _held(run, fabric):
+    with held(run, fabric):
         minutes = 0.0 if path is None else _restore(run, loop, path)
         if fabric.is_global_zero:
             with writable(run.folder):
                 write_text(run.recipe_file, recipe.yaml())
                 cut(run, loop.clock)
+                guard.forget_the_rest(loop.clock)
                 if recorded is None:  # killed before it was written
                     _describe(run, choice, dataset)
     changes = _environment_changes(recorded.environment) if recorded else []
     progress.resumed(run, recipe, dataset, choice, loop.clock, changes)
     with closing(dataset):
-        return _play(run, loop, scorer, minutes, progress)
+        return _play(run, loop, scorer, guard, minutes, progress)
 
 
 def _restore(run: Run, loop: Loop, path: Path) -> float:
@@ -152,61 +151,18 @@ def _restore(run: Run, loop: Loop, path: Path) -> float:
         raise CardiganError(f"{damage}; {run.offer(int(path.name), 'resume')}") from None
 
 
-def _play(run: Run, loop: Loop, scorer: Scorer | None, minutes: float, progress: Progress) -> Run:
-    """Rounds until the budget is spent or a signal comes; then a checkpoint, whatever the reason."""
-    records, writes = loop.recipe.records, loop.fabric.is_global_zero
-    start = time.monotonic() - 60 * minutes
-    with _held(run, loop.fabric), _peers(run, loop.fabric), _signals() as caught, progress, writable(run.folder):
-        recorder = Recorder(run, loop, loop.dataset.codec) if writes else None
-        monitor = Monitor(loop) if loop.recipe.health.interval else None
-        history = History(run.health_file)
-        if recorder and loop.clock == 0:
-            recorder.grid()
-        ended = scorer is not None and scorer.stalled(run)
-        while not (over := _over(loop, elapsed := (time.monotonic() - start) / 60, caught, ended)):
-            before, reads = loop.clock, monitor is not None and monitor.due()
-            loop.round()
-            progress.advance(loop.clock, elapsed)
-            if monitor and reads:
-                _examine(monitor, history, elapsed, writes, progress)
-            if recorder is None:
-                continue
-            saves = crossed(before, loop.clock, records.checkpoint)
-            if saves or crossed(before, loop.clock, records.scalars):
-                progress.scalars(loop.clock, elapsed, recorder.scalars(elapsed))
-            if loop.clock >= recorder.next_grid:
-                recorder.grid()
-            if scorer and scorer.due(before, loop.clock):
-                start += _score(scorer, recorder, elapsed, progress)
-                saves, ended = True, scorer.stalled(run)
-            if saves:
-                recorder.checkpoint(elapsed, ended)
-        if recorder:
-            _finish(recorder, elapsed, progress)
+def _play(run: Run, loop: Loop, scorer: Scorer | None, guard: Guard, minutes: float, progress: Progress) -> Run:
+    """Train until it is over."""
+
+    def rebuild(recipe: Recipe) -> Loop:
+        return Loop(recipe, loop.dataset, loop.choice, loop.fabric)
+
+    play = Play(run, loop, scorer, guard, minutes, progress, rebuild)
+    over = play.play()
     if over > 0:
         raise Interrupted(run, over)
-    progress.finished(run, loop.dataset, loop.clock, elapsed)
+    progress.finished(run, loop.dataset, play.loop.clock, play.minutes)
     return run
-
-
-def _examine(monitor: Monitor, history: History, minutes: float, writes: bool, progress: Progress) -> None:
-    """Take a reading, write it down with what it means, and say what is new."""
-    reading = Reading(monitor.loop.clock, monitor.read(minutes))
-    if not writes:
-        return
-    found = diagnose([*history.readings, reading])
-    news = [each for each in found if history.is_new(each)]
-    history.add(reading, found)
-    for diagnosis in news:
-        progress.diagnosed(diagnosis)
-
-
-def _finish(recorder: Recorder, minutes: float, progress: Progress) -> None:
-    progress.scalars(recorder.loop.clock, minutes, recorder.scalars(minutes))
-    if recorder.loop.clock not in recorder.run.clocks():
-        recorder.checkpoint(minutes)
-    recorder.grid()
-    recorder.close()
 
 
 def _scorer(loop: Loop, progress: Progress) -> Scorer | None:
@@ -215,86 +171,6 @@ def _scorer(loop: Loop, progress: Progress) -> Scorer | None:
         return None
     with progress.reading() as watch:
         return Scorer(loop, watch)
-
-
-def _score(scorer: Scorer, recorder: Recorder, minutes: float, progress: Progress) -> float:
-    """Score and write it down; the seconds it took, which are no time of training."""
-    began = time.monotonic()
-    value = scorer.score()
-    recorder.score(scorer.name, value, minutes)
-    progress.scored(scorer.loop.clock, scorer.name, value)
-    return time.monotonic() - began
-
-
-def _over(loop: Loop, minutes: float, caught: list[int], ended: bool) -> int:
-    """0: go on; -1: it is over; otherwise the number of the signal that came. All processes agree.
-
-    Args:
-        ended: scores have not improved for as long as the recipe's patience.
-    """
-    training = loop.recipe.training
-    spent = ended or (training.samples is not None and loop.clock >= training.samples)
-    spent = spent or (training.minutes is not None and minutes >= training.minutes)
-    verdict = caught[0] if caught else -1 if spent else 0
-    return verdict if loop.fabric.world_size == 1 else _agree(loop.fabric, verdict)
-
-
-def _agree(fabric: Fabric, verdict: int) -> int:
-    """The largest signal number over all processes; failing that, what process 0 says of the budget."""
-    import torch
-
-    told = torch.tensor([max(verdict, 0), int(verdict < 0 and fabric.global_rank == 0)], device=fabric.device)
-    reduced = fabric.all_reduce(told, reduce_op="max")
-    assert isinstance(reduced, torch.Tensor)
-    caught, spent = reduced.tolist()
-    return int(caught) or -int(spent)
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM are noted in the list; a second one acts as usual."""
-    caught: list[int] = []
-    before: dict[signal.Signals, Any] = {}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, note)
-    except ValueError:  # not in the main thread: whoever runs us handles signals
-        pass
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _peers(run: Run, fabric: Fabric) -> Iterator[None]:
-    """One line where another process of this run has ended: that one says why."""
-    from torch.distributed import DistError
-
-    try:
-        yield
-    except RuntimeError as error:
-        if fabric.world_size == 1 or not (isinstance(error, DistError) or "gloo" in str(error)):
-            raise
-        raise CardiganError(
-            f"process {fabric.global_rank} of {fabric.world_size} has lost touch with the others, which may say why; "
-            f"to go on from the last checkpoint: cardigan resume {run.folder}"
-        ) from error
-
-
-@contextmanager
-def _held(run: Run, fabric: Fabric) -> Iterator[None]:
-    if not fabric.is_global_zero:
-        yield
-        return
-    with run.locked():
-        yield
 
 
 def _load_data(recipe: Recipe, fabric: Fabric, progress: Progress) -> Dataset:
@@ -381,5 +257,6 @@ def _checkpoint_to_resume(run: Run, at: int | None) -> Path | None:
 
 def _finished(recipe: Recipe, state: dict[str, Any]) -> bool:
     training = recipe.training
-    by_samples = training.samples is not None and state.get("clock", 0) >= training.samples
+    drawn = state.get("clock", 0) + state.get("thrown", 0)
+    by_samples = training.samples is not None and drawn >= training.samples
     return by_samples or (training.minutes is not None and state.get("minutes", 0.0) >= training.minutes)
