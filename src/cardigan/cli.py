@@ -56,13 +56,15 @@ def train(
     overrides: Overrides = None,
     data: Annotated[str | None, typer.Option(metavar="SOURCE", help="What to train on, instead.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder [runs/RECIPE-0001 ...].")] = None,
+    guard: Annotated[bool | None, typer.Option("--guard/--no-guard", help="Act when training goes wrong.")] = None,
     trust: Trust = None,
 ) -> None:
     """Train a recipe."""
     from cardigan.training.session import train as train_recipe
 
+    guarded = () if guard is None else (f"guard.enabled={str(guard).lower()}",)
     with _trusting(trust):
-        train_recipe(recipe, overrides or (), data=data, out=out, progress=_terminal())
+        train_recipe(recipe, (*(overrides or ()), *guarded), data=data, out=out, progress=_terminal())
 
 
 @app.command()
@@ -396,6 +398,67 @@ def audit(
     for line in found.lines():
         typer.echo(line)
     typer.echo(f"report: {folder / 'audit.html'}")
+
+
+@app.command()
+def doctor(
+    run: RunName,
+    watch: Annotated[bool, typer.Option("--watch", help="Again after every new reading, until the run ends.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs; with --watch a line each time.")] = False,
+    equilibrium: Annotated[
+        bool, typer.Option("--equilibrium", help="Measure the duality gap instead: how far from an equilibrium.")
+    ] = False,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of each fresh player, for --equilibrium [500].")
+    ] = None,
+    at: Annotated[int | None, typer.Option(metavar="SAMPLES", help="Of this checkpoint, for --equilibrium.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the fresh players, for --equilibrium [0].")] = None,
+    trust: Trust = None,
+) -> None:
+    """Say what is wrong with a run, since when, and what helps, also while it trains; exit code 0 however ill it is."""
+    if equilibrium:
+        if watch:
+            raise CardiganError("--watch: not with --equilibrium, which trains players of its own")
+        _weigh(run, as_json, {"steps": steps, "at": at, "seed": seed}, trust)
+        return
+    given = [f"--{name}" for name, value in {"steps": steps, "at": at, "seed": seed}.items() if value is not None]
+    if given:
+        raise CardiganError(f"{', '.join(given)}: only with --equilibrium")
+    from cardigan.doctor import examine
+    from cardigan.doctor import watch as follow
+
+    if not watch:
+        found = examine(run)
+        _tell(found, as_json, indent=1)
+        return
+    try:
+        for number, found in enumerate(follow(run)):
+            if number and not as_json:
+                typer.echo()
+            _tell(found, as_json)
+    except KeyboardInterrupt:  # the usual way to leave
+        return
+
+
+def _weigh(run: str, as_json: bool, options: dict[str, int | None], trust: list[str] | None) -> None:
+    from rich.console import Console
+
+    from cardigan.equilibrium import measure
+    from cardigan.training.progress import Reading
+
+    given = {name: value for name, value in options.items() if value is not None}
+    with _trusting(trust), Reading(Console(stderr=True)) as reading:
+        found = measure(run, **given, watch=reading.watch)
+    _tell(found, as_json, indent=1)
+
+
+def _tell(found: Any, as_json: bool, indent: int | None = None) -> None:
+    """What has `lines` for people and `plain` for programs, to standard output."""
+    import json
+
+    lines = [json.dumps(found.plain(), indent=indent)] if as_json else found.lines()
+    for line in lines:
+        typer.echo(line)
 
 
 @app.command()
