@@ -51,7 +51,7 @@ def load_players(run: Run, at: int | None = None, weights: Weights = "average", 
         CardiganError: no such checkpoint, or a damaged one.
     """
     codec, form = load_codec(run.codec_folder)
-    path = _checkpoint_of(run, at)
+    path = checkpoint_of(run, at)
     clock = int(path.name)
     game = run.recipe.game.build(form)
     players = {name: game.players[name] for name in game.averaged}
@@ -65,7 +65,12 @@ def load_players(run: Run, at: int | None = None, weights: Weights = "average", 
     return Players(clock, codec, form, game, players, device)
 
 
-def _checkpoint_of(run: Run, at: int | None) -> Path:
+def checkpoint_of(run: Run, at: int | None = None) -> Path:
+    """Folder of the newest checkpoint of `run`, or of the one at clock `at`.
+
+    Raises:
+        CardiganError: there is none.
+    """
     clocks = run.clocks()
     if not clocks:
         raise CardiganError(f"{run.folder} has no checkpoint yet; train it: cardigan resume {run.folder}")
