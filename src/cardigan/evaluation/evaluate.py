@@ -301,6 +301,7 @@ def _judged(
         remarks=tuple(remarks),
         exhibits=tuple(exhibits(scene, pairs, real.train_data, who.codec)),
         curves=who.curves,
+        health=who.health,
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cardigan.evaluation.protocol import Score
+from cardigan.health.checkup import Checkup
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class Evaluation:
         rivals: baselines; empty unless they were asked for.
         exhibits: sample grid, nearest neighbours, best and worst samples ...
         curves: of the run; empty for a folder.
+        health: of the run's training; None for a folder, and where nobody watched.
     """
 
     subject: Subject
@@ -124,9 +126,10 @@ class Evaluation:
     exhibits: tuple[Exhibit, ...] = ()
     curves: tuple[Curve, ...] = ()
     rivals: tuple[Rival, ...] = ()
+    health: Checkup | None = None
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values, without the exhibits and the curves."""
+        """As JSON values, without the exhibits, the curves and the health (`cardigan doctor --json` has it)."""
         return {
             "format": 1,
             "subject": vars(self.subject),

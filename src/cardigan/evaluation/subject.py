@@ -13,6 +13,9 @@ from cardigan.data.pictures import Pictures
 from cardigan.errors import CardiganError
 from cardigan.evaluation.makers import Paths, Stream, Surprise, Translate, maker
 from cardigan.evaluation.result import Curve, Subject
+from cardigan.health.checkup import Checkup, check_up
+from cardigan.health.history import read
+from cardigan.health.interventions import read_interventions
 from cardigan.networks.sequences.sampling import Sampling
 from cardigan.players import Weights
 from cardigan.recipe import AUTO, build, layers
@@ -39,6 +42,7 @@ class Candidate:
         truncation: of the latents; None for a folder.
         surprise: how unlikely it finds sentences; None where it writes none.
         curves: recorded in training.
+        health: of its training; None for a folder, and where nobody watched.
         remarks: what should be known of its samples.
     """
 
@@ -56,6 +60,7 @@ class Candidate:
     truncation: float | None = None
     surprise: Surprise | None = None
     curves: tuple[Curve, ...] = ()
+    health: Checkup | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -133,7 +138,17 @@ def _run(
         truncation=made.truncation,
         surprise=made.surprise,
         curves=curves(rows),
+        health=checkup_of(run),
     )
+
+
+def checkup_of(run: Run) -> Checkup | None:
+    """The health of the training of `run`; None where none can be read, since samples are judged all the same."""
+    try:
+        readings = [entry.reading for entry in read(run.health_file)]
+        return check_up(readings, read_interventions(run.guard_file)) if readings else None
+    except CardiganError:
+        return None
 
 
 def _check_data(run: Run, data: Data, watch: Watch) -> None:

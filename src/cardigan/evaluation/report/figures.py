@@ -96,6 +96,24 @@ def share_bar(each: ClassShare, most: float) -> Markup:
     )
 
 
+def timeline(periods: Sequence[tuple[int, int, str]], end: int, said: str) -> Markup:
+    """Bars over the clock from 0 to `end`: start, end and kind (a class of the style) of each; `said` says them."""
+    bars = []
+    for start, stop, kind in periods:
+        left, right = (100 * min(1.0, each / max(1, end)) for each in (start, stop))
+        width = max(1.0, right - left)  # a moment is seen too
+        left = min(left, 100 - width)
+        bars.append(tag("rect", x=f"{left:.2f}%", y="25%", width=f"{width:.2f}%", height="50%", class_=kind))
+    return tag("svg", _along(0, 100, "track"), *bars, class_="bar", role="img", aria_label=said)
+
+
+def timeline_axis(end: int) -> Markup:
+    """The clock below a `timeline`, for the eye alone."""
+    axis = _axis([0.0, float(max(1, end))], False, tight=True)
+    marks = (tag("span", compact(tick), style=f"left:{axis.at(tick):.2%}") for tick in axis.ticks)
+    return tag("div", *marks, class_="clock")
+
+
 @dataclass(frozen=True)
 class Line:
     """One line of a chart.

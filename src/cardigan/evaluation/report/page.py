@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
-from cardigan.evaluation.report import rivals
+from cardigan.evaluation.report import health, rivals
 from cardigan.evaluation.report.figures import Line, legend, line_chart
 from cardigan.evaluation.report.markup import Markup, document, joined, section, tag, write
 from cardigan.evaluation.report.rivals import rival_table
@@ -52,6 +52,7 @@ def page(evaluation: Evaluation) -> str:
         section("Baselines", rival_table(evaluation), about=rivals.ABOUT),
         section("Classes", class_table(classes) if classes else "", about=_CLASSES),
         section("Exhibits", gallery(evaluation.exhibits)),
+        section("Health of the training", health.health(evaluation.health), about=health.ABOUT),
         section("Curves", _curves(evaluation.curves), about=_CURVES),
         section("Remarks", bullets(evaluation.remarks)),
         section("Protocol", protocol_tables(scores) if scores else "", about=_PROTOCOL),
