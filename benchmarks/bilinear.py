@@ -113,23 +113,26 @@ def draw(paths: Mapping[str, Tensor], file: Path) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(14, 7.4), layout="constrained")
-    figure.suptitle("min over x, max over y of x·y: 200 rounds from the dot; the equilibrium is the cross")
+    figure = Figure(figsize=(14, 8), layout="constrained")
+    figure.suptitle(
+        "min over x, max over y of x·y: 200 rounds from the dot, light to dark; the cross is the equilibrium"
+    )
     for axes, (title, places) in zip(figure.subplots(2, 4).flat, paths.items(), strict=True):
         lines = torch.stack([places[:-1], places[1:]], dim=1).numpy()
-        colours = torch.linspace(0.15, 1, len(lines)).numpy()
+        colours = torch.linspace(0.35, 1, len(lines)).numpy()
         axes.add_collection(LineCollection(list(lines), array=colours, cmap="Blues", clim=(0, 1), linewidths=1.4))
         axes.plot(*START, "o", color="tab:orange")
         axes.plot(0, 0, "x", color="tab:red", markersize=9, markeredgewidth=2)
         left = float(places[-1].norm() / places[0].norm())
-        axes.set(title=f"{title}\ndistance at the end: {_share(left)}", xlabel="x", ylabel="y", aspect="equal")
+        axes.set_title(f"{title}\nat the end {_times(left)} times as far", fontsize=11)
+        axes.set(xlabel="x", ylabel="y", aspect="equal")
         axes.set(xlim=(-2, 2), ylim=(-2, 2))
         axes.grid(alpha=0.3)
     figure.savefig(file, dpi=80)
 
 
-def _share(share: float) -> str:
-    return f"{share:.2g} of the start's" if share < 10 else f"{share:.0f} times the start's"
+def _times(share: float) -> str:
+    return f"{share:.4f}".rstrip("0") if share < 0.01 else f"{share:.2g}"
 
 
 def main() -> None:
