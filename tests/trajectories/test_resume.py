@@ -67,7 +67,7 @@ LOOPS = [
     ("mnist-mlp", [*EVERYTHING, "training.optimizer={kind: sgd, momentum: 0.9}"]),
     ("mnist-mlp", [*EVERYTHING, "training.optimizer={kind: adamw, weight_decay: 0.01}"]),
     ("mnist-dcgan", METHODS),
-    ("mnist-relativistic", [*METHODS, "training.accumulate=2"]),
+    ("mnist-mlp", [*METHODS, "game.objective=relativistic", "training.accumulate=2"]),
     ("mnist-mlp", ["game.pack=2", *METHODS[:4], "game.n_critic=2"]),
     ("mnist-dcgan", ["training.accumulate=2", "game.networks.discriminator.spectral=true", "game.labels=auxiliary"]),
 ]
