@@ -131,14 +131,18 @@ class Line:
     colour: int = 0
 
 
-def line_chart(title: str, unit: str, lines: Sequence[Line]) -> Markup:
-    """Lines over samples or minutes, whose text keeps its size however wide the chart is; empty without points."""
+def line_chart(title: str, unit: str, lines: Sequence[Line], least: tuple[float, float] | None = None) -> Markup:
+    """Lines over samples or minutes, whose text keeps its size however wide the chart is; empty without points.
+
+    Args:
+        least: what the vertical axis shows at least, which then counts evenly; None: what there is, maybe in factors.
+    """
     lines = [_thinned(line) for line in lines]
     points = [point for line in lines for point in zip(line.across, line.values, strict=True) if isfinite(point[1])]
     if not points:
         return Markup()
     across = _axis([0.0, *(point[0] for point in points)], False, tight=True)
-    up = _axis([point[1] for point in points], True)
+    up = _axis([*(point[1] for point in points), *(least or ())], least is None)
     drawing = tag(
         "svg",
         *(tag("path", d=f"M0 {1000 - 1000 * up.at(tick):.1f}H1000", class_="grid") for tick in up.ticks),

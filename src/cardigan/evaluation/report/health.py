@@ -13,7 +13,7 @@ from cardigan.health.signals import Series, telling
 
 ABOUT = (
     "What readings at intervals told of the game while it was trained; each bar is a time in which one diagnosis held, "
-    "coloured by how bad it was. `cardigan doctor` says the same of a run that still trains."
+    "coloured by how bad it was. The command cardigan doctor says the same of a run that still trains."
 )
 SHOWN = ("Accuracy", "Gap of logits", "Gradient norm", "Update to weight", "Variety", "Penalty")
 """Groups of signals that are drawn."""
@@ -110,7 +110,7 @@ def _curves(checkup: Checkup) -> Markup:
 def _chart(name: str, groups: Mapping[str, Sequence[Series]]) -> Markup:
     members = [each for each in groups.get(name, ()) if each.label not in UNBOUNDED.get(name, ())]
     lines = [Line(each.label, each.clocks, each.values, number) for number, each in enumerate(members)]
-    chart = line_chart(name, "samples", lines)
+    chart = line_chart(name, "samples", lines, (0.0, 1.0) if members and members[0].share else None)
     return (
         tag("div", tag("h3", name), legend([each.label for each in members]), chart, class_="curves")
         if chart
