@@ -87,7 +87,7 @@ def vanishing(history: Sequence[Reading]) -> Finding | None:
     now = history[-1]
     for name in generators(now):
         values = [reading.get(f"{name}/gradient") for reading in history if f"{name}/gradient" in reading.signals]
-        largest, value = max(values), values[-1]
+        largest, value = max(values, default=1.0), now.get(f"{name}/gradient", 1.0)
         if value < 1e-3 * largest or value < 1e-6:
             return Finding("critical", f"the gradient of the {_words(name)} is {value:.2g}, and was {largest:.2g} once")
     return None

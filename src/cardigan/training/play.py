@@ -79,6 +79,9 @@ class Play:
         try:
             return self._rounds(caught)
         except TrainingFailedError as failure:
+            if self.writes:
+                last = Reading(self.loop.clock, {"not_finite": 1.0})
+                self.history.add(last, diagnose([*self.history.readings, last]))
             return self._rescued(failure)
 
     def _open(self) -> None:
