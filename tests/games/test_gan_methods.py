@@ -112,6 +112,13 @@ def test_p_moves_as_the_discriminator_learns() -> None:
     assert any(move == pytest.approx(0.16) for move in moves[1::2])
 
 
+def test_a_second_look_at_a_batch_moves_nothing() -> None:
+    adaptive = "game.augmentation.adaptive={interval: 100}"
+    for look, turns in (("same", 3), ("new", 6)):
+        loop = played(3, adaptive, f"training={{turns: simultaneous, extragradient: {look}}}")
+        assert loop.game.state_dict()["augmentation.turns"] == turns
+
+
 STATEFUL = [ADAPTIVE, "game.lecam={}"]
 
 

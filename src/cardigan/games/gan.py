@@ -132,7 +132,7 @@ class GanGame(Game):
         real, fake = self._packed(step.batch.sample), self._packed(self._fake(step))
         played = self.adversary.discriminator(partial(self._judge, step), real, fake, step)
         assert played.real is not None
-        self.memories.hear(played.real, played.fake, len(step.batch) * step.random.shards)
+        self.memories.hear(played.real, played.fake, step)
         self._signal(step)
         classified = [played.real, played.fake] if self.settings.auxiliary_fakes else [played.real]
         return (

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from cardigan.games.base import Step
 from cardigan.networks.base import Judgement
 from cardigan.objectives.adversarial import widen
 
@@ -43,20 +44,23 @@ class Memories:
     def __init__(self, memories: Mapping[str, Memory], known: tuple[str, ...]) -> None:
         self.memories, self.known = memories, known
         self.heard: list[tuple[Tensor, Tensor]] = []
-        self.drawn = 0
+        self.clock, self.drawn, self.moved = 0, 0, -1
 
-    def hear(self, real: Judgement, fake: Judgement, drawn: int) -> None:
-        """Keep a slice's logits until the turn is over; `drawn` real samples make up the turn, over all processes."""
-        if self.memories:
+    def hear(self, real: Judgement, fake: Judgement, step: Step) -> None:
+        """Keep the logits of `step`, a slice, until the turn is over.
+
+        A second look at a batch by which all have moved (the extragradient method takes one) is passed over.
+        """
+        if self.memories and step.clock != self.moved:
             self.heard.append((_flat(real), _flat(fake)))
-            self.drawn = drawn
+            self.clock, self.drawn = step.clock, len(step.batch) * step.random.shards
 
     @torch.no_grad()
     def update(self) -> None:
         """The turn is over: all move on."""
         if self.heard:
             real, fake = (torch.cat(each) for each in zip(*self.heard, strict=True))
-            self.heard = []
+            self.heard, self.moved = [], self.clock
             for memory in self.memories.values():
                 memory.update(real, fake, self.drawn)
 
@@ -72,6 +76,7 @@ class Memories:
             ValueError: names that no settings give.
             LookupError: a memory of which a part is missing.
         """
+        self.heard, self.moved = [], -1
         unknown = [key for key in state if key.partition(".")[0] not in self.known]
         if unknown:
             raise ValueError(f"this game keeps {', '.join(self.known)}, so it cannot take back {sorted(unknown)}")
