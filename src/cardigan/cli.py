@@ -409,16 +409,16 @@ def doctor(
         bool, typer.Option("--equilibrium", help="Measure the duality gap instead: how far from an equilibrium.")
     ] = False,
     steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Of each fresh player, for --equilibrium [500].")
+        int | None, typer.Option(min=1, metavar="N", help="Of each opponent, for --equilibrium [500].")
     ] = None,
     at: Annotated[int | None, typer.Option(metavar="SAMPLES", help="Of this checkpoint, for --equilibrium.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the fresh players, for --equilibrium [0].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of fresh opponents, for --equilibrium [0].")] = None,
     trust: Trust = None,
 ) -> None:
     """Say what is wrong with a run, since when, and what helps, also while it trains; exit code 0 however ill it is."""
     if equilibrium:
         if watch:
-            raise CardiganError("--watch: not with --equilibrium, which trains players of its own")
+            raise CardiganError("--watch: not with --equilibrium, which trains opponents of its own")
         _weigh(run, as_json, {"steps": steps, "at": at, "seed": seed}, trust)
         return
     given = [f"--{name}" for name, value in {"steps": steps, "at": at, "seed": seed}.items() if value is not None]

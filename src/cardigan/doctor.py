@@ -179,8 +179,7 @@ def _letter(value: float | None, low: float, high: float) -> str:
         return " "
     if high <= low:
         return RAMP[len(RAMP) // 2]
-    share = (value / 2 - low / 2) / (high / 2 - low / 2)  # halves: the difference of two huge numbers is finite
-    return RAMP[round(share * (len(RAMP) - 1))]
+    return RAMP[round((value - low) / (high - low) * (len(RAMP) - 1))]
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -10,10 +10,11 @@ measure how much either player could gain while the other stands still:
     gap = max_D' V(G, D') - min_G' V(G', D)  >=  0, and 0 at an equilibrium alone.
 
 max_D' V(G, D') by itself, the minimax value, judges the generator: it is 2 JS(data, G) - log 4, so -log 4 where G is
-the data's distribution and 0 where one can always tell. Both are estimated: a worst opponent is trained afresh against
-a frozen player, kept as it was when it did best on held-out samples, and then judged on others. The opponent that the
-frozen player had in the run is a candidate too, so that what is reported never falls below what is known (Sidheekh et
-al. 2021, "On duality gap as a measure for monitoring GAN training", show how a search from there alone gets stuck).
+the data's distribution and 0 where one can always tell. Both are estimated: opponents are trained against a frozen
+player, one with fresh weights and one from where the run's own opponent stands, since a search from there alone gets
+stuck where there is no slope (Sidheekh et al. 2021, "On duality gap as a measure for monitoring GAN training"). Each
+is kept as it was when it did best on held-out samples, the run's own as it is among them, and the best is judged on
+others. What few steps do not find is missing: the gap is estimated from below.
 
 V is reported whatever the run was trained with. Logits of objectives that know no undecided logit (Wasserstein,
 relativistic), or another one than 0 (least squares), are shifted by the constant for which V is largest.
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -49,9 +50,9 @@ from cardigan.training.optimizers import Adam
 from cardigan.training.settings import Engine, Training
 
 STEPS = 500
-"""Of each fresh player."""
+"""Of each opponent."""
 LOOKS = 10
-"""Times at which a fresh player is judged on its way, to keep it as it was at its best."""
+"""Times at which an opponent is judged on its way, to keep it as it was at its best."""
 HELD_OUT = 4_096
 """Held-out samples, at most: one half chooses opponents, the other judges them."""
 LEAST = 32
@@ -61,8 +62,12 @@ CHUNK = 256
 RESAMPLINGS = 1_000
 """Of the bootstrap."""
 OPTIMIZER = Adam(rate=1e-3, betas=(0.5, 0.999))
-"""Of fresh players, whatever the run's own: a run whose rates are its trouble is measured by sound ones."""
+"""Of opponents, whatever the run's own: a run whose rates are its trouble is measured by sound ones."""
 LOG_4 = log(4)
+
+Start = Literal["own", "trained on", "fresh"]
+"""An opponent: the run's, as it is; the same, trained on; one with weights of its own."""
+STARTS: tuple[Start, ...] = ("own", "trained on", "fresh")
 
 
 @dataclass(frozen=True)
@@ -108,9 +113,9 @@ class Equilibrium:
         maximin: min_G' V(G', D).
         gap: minimax - maximin.
         offset: what was taken from the discriminator's logits first.
-        steps: of each fresh player.
+        steps: of each opponent.
         samples: held-out real samples, and as many made ones, that judged.
-        found: "discriminator" and "generator" -> who was the worst opponent: "fresh", or "own", the run's.
+        found: "discriminator" and "generator" -> which was the worst opponent.
     """
 
     place: str
@@ -122,14 +127,14 @@ class Equilibrium:
     offset: float
     steps: int
     samples: int
-    found: dict[str, str]
+    found: dict[str, Start]
 
     def lines(self) -> list[str]:
         """For a terminal."""
         shifted = f" (logits shifted by {-self.offset:+.3g})" if self.offset else ""
         return [
             f"duality gap {self.gap.text()}: {self._verdict()}",
-            f"{self.place or 'players'} at {self.clock:,} samples; fresh players of {self.steps:,} steps, judged on "
+            f"{self.place or 'players'} at {self.clock:,} samples; opponents of {self.steps:,} steps, judged on "
             f"{self.samples:,} held-out samples; 95% intervals by the bootstrap",
             "",
             f"  minimax  max over D of V(G, D)  {self.minimax.text()}  by {self._who('discriminator')}; "
@@ -163,7 +168,12 @@ class Equilibrium:
         return f"the {more} could gain most by moving alone ({gains[more]:.3f})"
 
     def _who(self, player: str) -> str:
-        return f"a fresh {player}" if self.found[player] == "fresh" else f"the run's own {player}"
+        words = {
+            "own": f"the run's own {player}",
+            "trained on": f"the run's own {player}, trained on",
+            "fresh": f"a fresh {player}",
+        }
+        return words[self.found[player]]
 
 
 def measure(
@@ -172,9 +182,9 @@ def measure(
     """The duality gap of the players of `run`, raw as the last step left them, at its newest checkpoint or at `at`.
 
     Args:
-        steps: of each of the two fresh players.
+        steps: of each opponent.
         at: clock of the checkpoint.
-        seed: of the fresh players and of all that is drawn.
+        seed: of fresh weights and of all that is drawn.
 
     Raises:
         CardiganError: no such run or checkpoint, another game than `gan`, data that changed, too few held-out samples.
@@ -225,7 +235,7 @@ def weigh(
     seed: int = 0,
     watch: Watch = silent,
 ) -> Equilibrium:
-    """The duality gap of `players` of the game `gan` of `recipe`: fresh ones learn on `train`, `unseen` judges."""
+    """The duality gap of `players` of the game `gan` of `recipe`: opponents learn on `train`, `unseen` judges."""
     probe = _plain(recipe, derive_seed("equilibrium", seed) % 2**31)
     fabric = start_fabric(Engine())
     choice = EngineChoice(threads=torch.get_num_threads())
@@ -238,18 +248,19 @@ def weigh(
     if offset:
         _shift(own, offset)
 
-    def worst(player: str, better: Callable[[float, float], bool]) -> tuple[GanGame, str]:
+    def worst(player: str, better: Callable[[float, float], bool]) -> tuple[GanGame, Start]:
         """The opponent in the place of `player` whose V is best for it on the half that chooses."""
-        loop = Loop(probe, dataset, choice, fabric)
-        game = _seated(loop, own, keep=player)
-        best, value, who = own, bench.values(own, choosing=True).mean, "own"
-        for done in _stretches(steps):
-            watch(f"training a fresh {player}", done, steps)
-            while loop.rounds < done:
-                loop.round()
-            now = bench.values(game, choosing=True).mean
-            if better(now, value):
-                best, value, who = copy.deepcopy(game), now, "fresh"
+        best, value, who = own, bench.values(own, choosing=True).mean, STARTS[0]
+        for start in STARTS[1:]:
+            loop = Loop(probe, dataset, choice, fabric)
+            game = _seated(loop, own, player, start)
+            for done in _stretches(steps):
+                watch(f"training a {player} ({start})", done, steps)
+                while loop.rounds < done:
+                    loop.round()
+                now = bench.values(game, choosing=True).mean
+                if better(now, value):
+                    best, value, who = copy.deepcopy(game), now, start
         return best, who
 
     strongest, judge = worst("discriminator", lambda now, before: now > before)
@@ -375,10 +386,17 @@ def _shift(game: GanGame, offset: float) -> None:
     game.players["discriminator"] = game.discriminator
 
 
-def _seated(loop: Loop, own: GanGame, keep: str) -> GanGame:
-    """The game of `loop`, its fresh player `keep` against the frozen other one of `own`, which takes no turn."""
+def _seated(loop: Loop, own: GanGame, keep: str, start: Start) -> GanGame:
+    """The game of `loop`, its player `keep` against the frozen other one of `own`, which takes no turn."""
     game = loop.game
     assert isinstance(game, GanGame)
+    mine = own.players[keep]
+    if start == "trained on":
+        inner = mine.inner if isinstance(mine, _Shifted) else mine
+        game.players[keep].load_state_dict(inner.state_dict())
+        if isinstance(mine, _Shifted):
+            _shift(game, mine.offset)
+            game.discriminator.train()
     other = next(name for name in game.players if name != keep)
     game.players[other] = own.players[other]
     setattr(game, other, own.players[other])
@@ -387,7 +405,7 @@ def _seated(loop: Loop, own: GanGame, keep: str) -> GanGame:
 
 
 def _stretches(steps: int) -> Iterable[int]:
-    """Steps after which a fresh player is looked at."""
+    """Steps after which an opponent is looked at."""
     return sorted({max(1, round(steps * (look + 1) / LOOKS)) for look in range(LOOKS)})
 
 

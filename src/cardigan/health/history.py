@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from cardigan.health.diagnosis import LEVELS, Diagnosis, Reading
 
 LATEST = 10**15
 """The clock goes no further; what says so is damaged."""
+BEYOND = 1e100
+"""No signal is as large, or as small as one by this, in earnest; such a number would only spoil what is drawn of it."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ def _entry(content: dict[str, Any]) -> Entry | None:
     if not 0 <= clock <= LATEST:
         return None
     found = (_diagnosis(each) for each in _listed(content.get("diagnoses")))
-    finite = {name: value for name, value in signals.items() if isfinite(value)}
-    return Entry(Reading(clock, finite), tuple(each for each in found if each is not None))
+    sound = {name: value if abs(value) > 1 / BEYOND else 0.0 for name, value in signals.items() if abs(value) < BEYOND}
+    return Entry(Reading(clock, sound), tuple(each for each in found if each is not None))
 
 
 def _listed(content: Any) -> list[Any]:
