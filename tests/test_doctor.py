@@ -1,6 +1,8 @@
 """`cardigan doctor`: what it says, of which runs, and that no file, however damaged, brings more than one line."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -150,6 +152,16 @@ def test_what_cannot_be_told_is_one_line(
     assert cardigan("doctor", run.folder, *arguments) == 2
     error = capsys.readouterr().err
     assert needle in error and error.count("\n") == 1
+
+
+def test_it_is_told_without_heavy_packages(tmp_path: Path) -> None:
+    run = made(tmp_path / "a", WELL)
+    script = (
+        "import sys\nfrom cardigan.doctor import examine\n"
+        f"examine({str(run.folder)!r}).lines()\n"
+        "assert not {'torch', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_an_unknown_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

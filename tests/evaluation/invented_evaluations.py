@@ -16,6 +16,9 @@ from cardigan.data.picture_codec import PictureCodec
 from cardigan.evaluation.protocol import Protocol, Score
 from cardigan.evaluation.report.words import summarise
 from cardigan.evaluation.result import ClassShare, Curve, Evaluation, Exhibit, Subject
+from cardigan.health.checkup import Checkup, check_up
+from cardigan.health.diagnosis import Reading
+from cardigan.health.interventions import Intervention
 
 PROTOCOL = Protocol(
     metric="fd",
@@ -150,6 +153,17 @@ def curves(factor: float = 1.0) -> tuple[Curve, ...]:
         Curve("score/local-FD", clock, minutes, settling),
         Curve("score/coverage", clock, minutes, tuple(0.9 - 0.9 * math.exp(-step / 5) for step in range(17))),
     )
+
+
+def checkup(player: str = "discriminator") -> Checkup:
+    """Two diagnoses, one of them twice, and something done about it."""
+    well = {f"{player}/accuracy": 0.7, f"{player}/gap": 0.4, f"{player}/r1": 0.01, "data/spread": 1.5}
+    well |= {"samples/diversity": 0.9, "samples/coverage": 0.9, f"{player}/gradient": 0.5, f"{player}/step": 0.01}
+    ill = well | {"samples/diversity": 0.1}
+    stages = [well] * 4 + [ill] * 4 + [well | {f"{player}/step": 0.3}] * 3 + [ill] * 4
+    readings = [Reading(100_000 * (at + 1), each) for at, each in enumerate(stages)]
+    done = Intervention(700_000, "back to 400,000", "Mode collapse", ("game.penalties.r1.weight=3",), 400_000, "gone")
+    return check_up(readings, [done])
 
 
 def evaluation(name: str = "mnist-mlp-0", factor: float = 1.0, **changes: Any) -> Evaluation:

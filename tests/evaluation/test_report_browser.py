@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from invented_evaluations import classes, curves, evaluation, exhibits, saved, score
+from invented_evaluations import checkup, classes, curves, evaluation, exhibits, saved, score
 from PIL import Image
 
 from cardigan.evaluation.comparison import compare
@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pages(folder: Path) -> dict[str, Path]:
     """A usual report, one full of long and odd names, and a comparison."""
-    usual = evaluation()
+    usual = replace(evaluation(), health=checkup())
     odd = replace(
         usual,
         subject=replace(usual.subject, name=LONG, recipe=LONG),
@@ -66,6 +66,7 @@ def pages(folder: Path) -> dict[str, Path]:
         classes=(ClassShare(LONG, 0.1, 0.05, 0.15, 0.1, 12345.678, 0.5), *classes()),
         summary=(LONG, "<script>alert(1)</script>"),
         exhibits=(Exhibit(LONG, LONG, usual.exhibits[2].png), *usual.exhibits),
+        health=checkup(LONG),
     )
     runs = {"one": 1.0, LONG: 1.5}
     found = compare([(name, saved(factor)) for name, factor in runs.items()])
