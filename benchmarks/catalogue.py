@@ -103,10 +103,10 @@ FAILURES: dict[str, Failure] = {
     ),
     "tiny data": Failure(
         "digits",
-        (*SMALL, PLAIN, "game.objective=nonsaturating"),
+        (*SMALL, PLAIN, "game.objective=nonsaturating", "data.validation=0.2", "training.samples=48k"),
         ("overfitting",),
         True,
-        pictures("tiny", lambda random: digits()[random.permutation(1797)[:60]]),
+        pictures("tiny", lambda random: digits()[random.permutation(1797)[:120]]),
     ),
     "all-black data": Failure(
         "digits", SMALL, ("constant-data",), True, pictures("black", lambda random: np.zeros((500, 8, 8), np.uint8))

@@ -28,9 +28,9 @@ WELL = {
     "discriminator/accuracy": 0.7,
     "discriminator/accuracy_held_out": 0.69,
     "discriminator/gap": 0.5,
-    "discriminator/gradient": 0.4,
+    "discriminator/gradient_norm": 0.4,
     "discriminator/step": 0.01,
-    "generator/gradient": 0.8,
+    "generator/gradient_norm": 0.8,
     "generator/step": 0.01,
     "generator/from_average": 0.1,
     "discriminator/r1": 0.01,
@@ -290,7 +290,7 @@ def test_very_deep_json_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_long_ill_run_is_told_in_a_moment() -> None:
-    ill = COLLAPSED | {"generator/gradient": 1e-9, "discriminator/accuracy": 1.0, "samples/distance": 3.0}
+    ill = COLLAPSED | {"generator/gradient_norm": 1e-9, "discriminator/accuracy": 1.0, "samples/distance": 3.0}
     readings = [Reading(5_000 * at, ill if at else WELL) for at in range(600)]
     found = check_up(readings)
     assert {"mode-collapse", "vanishing-gradient"} <= {each.name for each in found.now}

@@ -169,7 +169,10 @@ class Run:
             return "interrupted" if self.scalars() else "not begun"
         state = read_json(self.checkpoint_folder / f"{clocks[-1]:09d}" / "state.json")
         budgets = recipe.get("training") or {}
-        spent = ((state.get("clock", 0) + state.get("thrown", 0), budgets.get("samples")), (state.get("minutes", 0), budgets.get("minutes")))
+        spent = (
+            (state.get("clock", 0) + state.get("thrown", 0), budgets.get("samples")),
+            (state.get("minutes", 0), budgets.get("minutes")),
+        )
         return (
             "finished"
             if state.get("ended") or any(budget and used >= budget for used, budget in spent)

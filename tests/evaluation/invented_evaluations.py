@@ -158,7 +158,7 @@ def curves(factor: float = 1.0) -> tuple[Curve, ...]:
 def checkup(player: str = "discriminator") -> Checkup:
     """Two diagnoses, one of them twice, and something done about it."""
     well = {f"{player}/accuracy": 0.7, f"{player}/gap": 0.4, f"{player}/r1": 0.01, "data/spread": 1.5}
-    well |= {"samples/diversity": 0.9, "samples/coverage": 0.9, f"{player}/gradient": 0.5, f"{player}/step": 0.01}
+    well |= {"samples/diversity": 0.9, "samples/coverage": 0.9, f"{player}/gradient_norm": 0.5, f"{player}/step": 0.01}
     ill = well | {"samples/diversity": 0.1}
     stages = [well] * 4 + [ill] * 4 + [well | {f"{player}/step": 0.3}] * 3 + [ill] * 4
     readings = [Reading(100_000 * (at + 1), each) for at, each in enumerate(stages)]

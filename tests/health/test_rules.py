@@ -13,9 +13,9 @@ from cardigan.health.treatment import TREATED, worst
 HEALTHY: Mapping[str, float] = {
     "progress": 0.5,
     "not_finite": 0.0,
-    "discriminator/gradient": 0.4,
+    "discriminator/gradient_norm": 0.4,
     "discriminator/step": 0.02,
-    "generator/gradient": 0.1,
+    "generator/gradient_norm": 0.1,
     "generator/step": 0.02,
     "generator/from_average": 0.1,
     "discriminator/adversarial": 0.65,
@@ -110,9 +110,9 @@ def test_a_rule_says_what_it_is_for(name: str) -> None:
 
 
 def test_a_gradient_that_was_there_once() -> None:
-    before, after = readings(5), readings(5, generator__gradient=1e-6)
+    before, after = readings(5), readings(5, generator__gradient_norm=1e-6)
     assert names([*before, *after]) == ["vanishing-gradient"]
-    assert names([*before, *readings(5, generator__gradient=0.01)]) == []
+    assert names([*before, *readings(5, generator__gradient_norm=0.01)]) == []
 
 
 def test_it_begins_where_it_began_and_ends() -> None:

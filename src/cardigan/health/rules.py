@@ -86,8 +86,10 @@ def vanishing(history: Sequence[Reading]) -> Finding | None:
     """The generator's gradient is next to nothing beside what it once was."""
     now = history[-1]
     for name in generators(now):
-        values = [reading.get(f"{name}/gradient") for reading in history if f"{name}/gradient" in reading.signals]
-        largest, value = max(values, default=1.0), now.get(f"{name}/gradient", 1.0)
+        values = [
+            reading.get(f"{name}/gradient_norm") for reading in history if f"{name}/gradient_norm" in reading.signals
+        ]
+        largest, value = max(values, default=1.0), now.get(f"{name}/gradient_norm", 1.0)
         if value < 1e-3 * largest or value < 1e-6:
             return Finding("critical", f"the gradient of the {_words(name)} is {value:.2g}, and was {largest:.2g} once")
     return None

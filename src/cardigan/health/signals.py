@@ -13,7 +13,7 @@ BY_PLAYER = (
     ("Gap of logits", "gap", "{}, train", False),
     ("Gap of logits", "gap_held_out", "{}, held out", False),
     ("Overfitting", "overfit", "{}", True),
-    ("Gradient norm", "gradient", "{}", False),
+    ("Gradient norm", "gradient_norm", "{}", False),
     ("Update to weight", "step", "{}", False),
 )
 """Group, what follows the player's name and a slash, label, whether it is a share."""
@@ -73,7 +73,7 @@ def _by_player(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Se
         for player in _owners(names, signal):
             found = _series(readings, group, label.format(_words(player)), f"{player}/{signal}", share)
             yield from (_cut(each, *LIMITS[signal]) if signal in LIMITS else each for each in found)
-        if signal == "gradient":
+        if signal == "gradient_norm":
             yield from _ratio(readings, names)
 
 
@@ -89,7 +89,8 @@ def _ratio(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Series
     if made is None or judged is None or made == judged:
         return
     values = [
-        reading.get(f"{made}/gradient", nan) / (reading.get(f"{judged}/gradient", nan) or nan) for reading in readings
+        reading.get(f"{made}/gradient_norm", nan) / (reading.get(f"{judged}/gradient_norm", nan) or nan)
+        for reading in readings
     ]
     if any(map(isfinite, values)):
         yield Series("Gradient norm", f"{_words(made)} / {_words(judged)}", _clocks(readings), tuple(values))
@@ -102,8 +103,6 @@ def _of_samples(readings: Sequence[Reading]) -> Iterator[Series]:
 
 def _penalties(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Series]:
     for penalty in PENALTIES:
-        if penalty == "gradient":  # a penalty of that name cannot be told from the norm of the player's gradient
-            continue
         for turn in _owners(names, penalty):
             yield from _series(readings, "Penalty", f"{_words(turn)} {penalty}", f"{turn}/{penalty}", False)
 

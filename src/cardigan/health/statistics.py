@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cardigan.objectives.adversarial import widen
 
+FAR = 10.0
 NEIGHBOURS = 5
 
 
@@ -33,9 +34,12 @@ def pair_accuracy(real: Tensor, fake: Tensor) -> Tensor:
 def overfit(train: Tensor, held_out: Tensor, fake: Tensor) -> Tensor:
     """ADA's r_v: 0 where held-out samples are taken for real like those of the train split, 1 where for fake.
 
+    Cut off at `FAR` either way; 0 where fakes are taken for no less real than train samples.
+
     Karras et al. 2020, "Training generative adversarial networks with limited data", equation 1.
     """
-    return (train.mean() - held_out.mean()) / (train.mean() - fake.mean()).clamp(min=1e-6)
+    gap = train.mean() - fake.mean()
+    return torch.where(gap > 1e-6, (train.mean() - held_out.mean()) / gap.clamp(min=1e-6), 0.0).clamp(-FAR, FAR)
 
 
 def standardised(train: Tensor, held_out: Tensor) -> Tensor:

@@ -45,6 +45,8 @@ ALIKE = 0.05
 """Samples are twins when they are nearer to each other than this share of the usual distance of real ones."""
 PARTS = 20
 """Parts of the real samples that generated ones may miss."""
+FEWEST = 8
+"""Real samples that are held out, below which nothing is said of them."""
 DIMENSIONS = 64
 """Numbers in a sample from which on two that nearly agree are no accident."""
 FULL = 0.999
@@ -109,8 +111,8 @@ class Monitor:
     def _motions(self) -> Reading:
         found = {}
         for player, motion in (self.loop.motions or {}).items():
-            found[f"{player}/gradient"] = float(motion.gradient)
-            found[f"{player}/weight"] = float(motion.weight)
+            found[f"{player}/gradient_norm"] = float(motion.gradient)
+            found[f"{player}/weight_norm"] = float(motion.weight)
             found[f"{player}/step"] = float(motion.step / motion.weight.clamp(min=1e-12))
         return found
 
@@ -200,7 +202,7 @@ class Monitor:
         batches = [
             self.loop.prepared(found.draw(at * self.chunk, self.chunk).to(self.loop.fabric.device))
             for at in range(self.chunks)
-            if len(found) >= 16
+            if len(found) >= FEWEST
         ]
         found.close()
         return batches
@@ -219,7 +221,8 @@ class _Reference:
     """Real samples of the train split as features: what generated ones are compared with."""
 
     def __init__(self, dataset: Dataset, chunk: int, unseen: list[Batch]) -> None:
-        count = max(1, min(REFERENCE, len(dataset)) // chunk)
+        chunk = min(chunk, len(dataset))  # no sample twice
+        count = min(REFERENCE, len(dataset)) // chunk
         batches = [dataset.draw(at * chunk, chunk) for at in range(count)]
         samples = torch.cat([batch.sample for batch in batches])
         self.eye = Eye(dataset.form, samples)
