@@ -8,8 +8,9 @@ from runs import TINY, same_bits, tensors
 
 from cardigan import CardiganError, load_recipe, resume, train
 from cardigan.health.history import read
+from cardigan.health.interventions import Intervention
 from cardigan.run import Run
-from cardigan.training.guard import Guard, Intervention
+from cardigan.training.guard import Guard
 from cardigan.training.progress import Progress
 
 DIGITS = [*TINY, "data.size=8", "game.networks.generator.depth=1", "game.networks.discriminator.depth=2"]

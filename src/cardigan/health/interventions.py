@@ -19,6 +19,9 @@ class Intervention:
         changes: of the recipe, as KEY=VALUE.
         back_to: clock of the checkpoint from which training went on; None: it went on from where it was.
         effect: what came of it; empty while that is not known.
+        diagnosis: name of the diagnosis that it is against.
+        ends: whether training was ended.
+        effect_at: samples drawn when the effect was known.
     """
 
     clock: int
@@ -27,6 +30,14 @@ class Intervention:
     changes: tuple[str, ...] = ()
     back_to: int | None = None
     effect: str = ""
+    diagnosis: str = ""
+    ends: bool = False
+    effect_at: int = 0
+
+    @property
+    def since(self) -> int:
+        """The clock from which readings come after it."""
+        return self.clock if self.back_to is None else self.back_to
 
     def plain(self) -> dict[str, Any]:
         """As JSON values, by the names that they have in the file."""
@@ -56,6 +67,9 @@ def _intervention(content: Mapping[str, Any]) -> Intervention | None:
         tuple(map(_text, changes)) if isinstance(changes, list) else (),
         _clock(content.get("back_to")),
         _text(content.get("effect")),
+        _text(content.get("diagnosis")),
+        content.get("ends") is True,
+        _clock(content.get("effect_at")) or 0,
     )
 
 

@@ -1,6 +1,6 @@
 """The guard: what is done when training goes wrong. Interventions are an overlay on the recipe, which stays as it is.
 
-    guard.jsonl     one JSON object a line: samples, diagnosis, reason, changes, back_to, effect
+    guard.jsonl     one JSON object a line; see `cardigan.health.interventions`
 
 An intervention is decided by readings alone (never by a clock on the wall), so a resumed run decides again what it had
 decided after its last checkpoint; each checkpoint holds how many interventions came before it. Samples that were drawn
@@ -9,11 +9,11 @@ and thrown away with their stretch count for the budget.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from cardigan.files import write_text
 from cardigan.health.diagnosis import Diagnosis, Reading
+from cardigan.health.interventions import Intervention, read_interventions
 from cardigan.health.rules import diagnose
 from cardigan.health.treatment import Treatment, treat, worst
 from cardigan.recipe import Recipe
@@ -23,49 +23,6 @@ LASTING = 6
 """Readings in a row after which something is done about a warning too; so long an effect is waited for."""
 WORTHWHILE = 0.25
 """Share of the budget that must be left for a new beginning."""
-
-
-@dataclass(frozen=True)
-class Intervention:
-    """Something that was done.
-
-    Attributes:
-        samples: the clock when it was decided.
-        diagnosis: name of the diagnosis that it is against.
-        reason: that diagnosis in words.
-        changes: of the recipe, as KEY=VALUE.
-        back_to: the clock at which training went on; None: at the same.
-        ends: whether training was ended.
-        effect: what came of it; empty until that is known.
-        effect_at: the clock when it was known.
-    """
-
-    samples: int
-    diagnosis: str
-    reason: str
-    changes: tuple[str, ...] = ()
-    back_to: int | None = None
-    ends: bool = False
-    effect: str = ""
-    effect_at: int = 0
-
-    @property
-    def since(self) -> int:
-        """The clock from which readings are after it."""
-        return self.samples if self.back_to is None else self.back_to
-
-    @property
-    def action(self) -> str:
-        """What was done, in words."""
-        if self.ends:
-            return "ended"
-        if self.back_to is None:
-            return "changed"
-        return f"back to {self.back_to:,}" if self.back_to else "begun afresh"
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {"samples": self.samples, "action": self.action, **vars(self)}
 
 
 class Guard:
@@ -84,7 +41,7 @@ class Guard:
     @classmethod
     def of(cls, run: Run, base: Recipe, size: int, count: int = 0) -> "Guard":
         """The guard of a run as it was after its first `count` interventions; `size`: numbers in a sample."""
-        return cls(run, base, size, _read(run)[:count])
+        return cls(run, base, size, read_interventions(run.guard_file)[:count])
 
     @property
     def recipe(self) -> Recipe:
@@ -97,7 +54,7 @@ class Guard:
     @property
     def thrown(self) -> int:
         """Samples that were drawn and thrown away."""
-        return sum(entry.samples - entry.back_to for entry in self.entries if entry.back_to is not None)
+        return sum(entry.clock - entry.back_to for entry in self.entries if entry.back_to is not None)
 
     def decide(self, readings: Sequence[Reading], checkpoints: Sequence[int]) -> Intervention | None:
         """What is to be done after the last of `readings`; None: nothing.
@@ -112,7 +69,7 @@ class Guard:
         lasted = sum(reading.clock >= found.since for reading in after)
         if len(self.entries) >= self.settings.most:
             hopeless = found.level == "critical" and lasted >= LASTING
-            return Intervention(after[-1].clock, found.name, found.sentence(), ends=True) if hopeless else None
+            return self._verdict(found) if hopeless else None
         if found.level != "critical" and lasted < LASTING:
             return None
         return self._against(found, checkpoints)
@@ -155,7 +112,11 @@ class Guard:
         if not [key for key in changed if key != "training.seed"] and treatment.back == "nowhere":
             return None
         back_to = _target(treatment, found, checkpoints)
-        return Intervention(found.clock, found.name, found.sentence(), treatment.changes, back_to)
+        action = "changed" if back_to is None else f"back to {back_to:,}" if back_to else "begun afresh"
+        return Intervention(found.clock, action, found.sentence(), treatment.changes, back_to, diagnosis=found.name)
+
+    def _verdict(self, found: Diagnosis) -> Intervention:
+        return Intervention(found.clock, "ended", found.sentence(), diagnosis=found.name, ends=True)
 
     def _worthwhile(self, clock: int) -> bool:
         budget = self.base.training.samples
@@ -181,18 +142,3 @@ def _target(treatment: Treatment, found: Diagnosis, checkpoints: Sequence[int]) 
     if treatment.back == "start":
         return 0
     return max((clock for clock in checkpoints if clock < found.since), default=0)
-
-
-def _read(run: Run) -> list[Intervention]:
-    """What was done in `run` so far; what is not readable ends the list."""
-    found = list[Intervention]()
-    if not run.guard_file.exists():
-        return found
-    for line in run.guard_file.read_text("utf-8", errors="replace").splitlines():
-        try:
-            content = json.loads(line)
-            content.pop("action", None)
-            found.append(Intervention(**{**content, "changes": tuple(content["changes"])}))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            break
-    return found

@@ -13,11 +13,12 @@ from cardigan.errors import CardiganError
 from cardigan.files import writable
 from cardigan.health.diagnosis import Reading
 from cardigan.health.history import History
+from cardigan.health.interventions import Intervention
 from cardigan.health.rules import diagnose
 from cardigan.recipe import Recipe
 from cardigan.run import Run
 from cardigan.training import checkpoint
-from cardigan.training.guard import Guard, Intervention
+from cardigan.training.guard import Guard
 from cardigan.training.loop import Loop
 from cardigan.training.monitor import FIRST, Monitor
 from cardigan.training.progress import Progress

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from cardigan.data.base import Dataset
+    from cardigan.health.interventions import Intervention
     from cardigan.proposal import Proposal
-    from cardigan.training.guard import Intervention
 
 PLAIN_SECONDS = 10.0
 """Between two plain lines."""
@@ -212,7 +212,7 @@ class Terminal(Progress):
     def intervened(self, intervention: "Intervention") -> None:
         """See `Progress`."""
         said = " ".join(intervention.changes)
-        self._say(escape(f"guard at {intervention.samples:,}: {intervention.action} because of {intervention.reason}"))
+        self._say(escape(f"guard at {intervention.clock:,}: {intervention.action} because of {intervention.reason}"))
         self._say(escape(f"  {said}"))
 
     def finished(self, run: Run, dataset: "Dataset", clock: int, minutes: float) -> None:
