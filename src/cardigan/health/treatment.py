@@ -94,7 +94,7 @@ def _against_overfitting(recipe: Mapping[str, Any], size: int) -> tuple[str, ...
     augmentation = recipe["game"].get("augmentation")
     if augmentation is None or size < SMALL or any(augmentation.get(key) for key in ("translation", "adaptive")):
         return tuple(_penalised(recipe["game"], size))
-    return ("game.augmentation.translation=0.125", "game.augmentation.colour=0.5")
+    return ("game.augmentation.adaptive={}",)
 
 
 def _sound(recipe: Mapping[str, Any], size: int, again: bool) -> list[str]:
