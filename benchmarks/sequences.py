@@ -45,7 +45,7 @@ from cardigan.tokens import content, rows
 from cardigan.writing import Writing
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "sequences"
-TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.0)
+TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
 SAMPLES = 2_000
 EQUAL_TIME = ("game.adversarial_weight=0", "game.pace=1")
 SLOWER = ("game.adversarial_weight=0",)  # the pace of the game: what a lower rate gains by itself
