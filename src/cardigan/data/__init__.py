@@ -5,6 +5,7 @@ DATA = {
     "pairs": "cardigan.data.pairs:Pairs",
     "domains": "cardigan.data.domains:Domains",
     "sentences": "cardigan.data.sentences:Sentences",
+    "stacked": "cardigan.data.stacked:StackedPictures",
     "toy": "cardigan.data.toys:Toy",
     "oracle": "cardigan.data.oracle:OracleSentences",
 }
