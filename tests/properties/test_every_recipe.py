@@ -12,6 +12,7 @@ from PIL import Image
 
 import cardigan
 from cardigan import Recipe, load_recipe
+from cardigan.health.history import read
 from cardigan.players import load_players
 from cardigan.recipes import shipped
 from cardigan.run import Run
@@ -27,6 +28,7 @@ TRANSLATORS = [name for name in EVERY if name not in (*OF_NOISE, *WRITERS)]
 SENTENCES = str(Path(__file__).with_name("sentences.jsonl"))
 DATA: dict[str, dict[str, Any]] = {
     "pictures": {"source": "digits", "size": 16, "channels": 1},
+    "stacked": {"source": "digits", "size": 16},
     "toy": {"count": 500},
     "pairs": {"source": "digits", "size": 16, "channels": 3, "outputs": None, "crop": None},
     "domains": {"source": "digits", "inputs": "0", "outputs": "1", "size": 16, "channels": 3, "test": 0.3},
@@ -58,6 +60,7 @@ def tiny(name: str) -> Recipe:
     return recipe.but(
         "training.samples=96",
         "training.batch=8",
+        "health={interval: 32, samples: 16}",
         *(["game.networks.width=8"] if name in OF_NOISE else []),
         *(["game.start=16"] if recipe.game.kind in ("translation", "sequence") else []),
         *(["game.warmup=8"] if recipe.game.kind == "sequence" else []),
@@ -94,7 +97,8 @@ def loop_of(recipe: Recipe) -> Loop:
 def test_the_folder_holds_what_is_documented(run: Run) -> None:
     names = {path.name for path in run.folder.iterdir()} - {".lock"}
     assert names == {
-        "recipe.yaml", "environment.json", "scalars.jsonl", "events", "codec", "checkpoints", "samples", "curves.png",
+        "recipe.yaml", "environment.json", "scalars.jsonl", "health.jsonl", "events", "codec", "checkpoints", "samples",
+        "curves.png",
     }  # fmt: skip
     assert not [path for path in run.folder.rglob("*") if path.suffix in (".pt", ".pth", ".pkl", ".pickle", ".tmp")]
 
@@ -119,6 +123,17 @@ def test_scalars_name_every_loss_and_penalty(run: Run) -> None:
     if game.kind == "gan" and game.labels == "auxiliary":
         wanted |= {"discriminator/auxiliary", "generator/auxiliary"}
     assert wanted <= named
+
+
+@every_run
+def test_every_game_is_watched(run: Run) -> None:
+    """Readings with numbers that are finite; where a discriminator plays, what it says and what samples look like."""
+    last = read(run.health_file)[-1].reading
+    assert last.get("not_finite") == 0 and last.players("step")
+    if getattr(run.recipe.game, "adversarial_weight", 1) > 0:
+        assert last.players("accuracy") and "samples/coverage" in last.signals
+    if run.name in (*TRANSLATORS, *WRITERS) and last.players("accuracy"):
+        assert [name for name in last.signals if name.startswith("game/")]
 
 
 @every_run
