@@ -240,9 +240,9 @@ def test_a_turn_moves_its_own_players_only(name: str) -> None:
     for turn in loop.game.turns:
         steps = loop.draw()
         for earlier in loop.game.turns[: loop.game.turns.index(turn)]:  # what it made is there
-            loop.take(earlier, steps)
+            loop.take((earlier,), steps)
         before = {who: [each.clone() for each in loop.parameters[who]] for who in loop.parameters}
-        loop.take(turn, steps)
+        loop.take((turn,), steps)
         for who, weights in before.items():
             still = [mine.equal(theirs) for mine, theirs in zip(weights, loop.parameters[who], strict=True)]
             assert not all(still) if who in turn.players else all(still)
