@@ -17,7 +17,6 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -181,11 +180,13 @@ def keep(kind: str, number: int, row: dict[str, Any]) -> None:
 def summary(found: dict[str, Any]) -> dict[str, Any]:
     """The bound, and the share of runs within it, of each kind."""
     bound = MARGIN * max(row["distance"] for row in found["default"].values())
-    well: Callable[[dict[str, Any]], bool] = lambda row: (  # noqa: E731
-        row["distance"] is not None and row["distance"] <= bound and row["classes"] == 10
-    )
-    shares = {kind: sum(map(well, rows.values())) / len(rows) for kind, rows in found.items()}
+    shares = {kind: sum(ended_well(row, bound) for row in rows.values()) / len(rows) for kind, rows in found.items()}
     return {"bound": bound, "ended well": shares, "runs": {kind: len(rows) for kind, rows in found.items()}}
+
+
+def ended_well(row: dict[str, Any], bound: float) -> bool:
+    """Whether all digits are there and the distance is within `bound`."""
+    return row["distance"] is not None and row["distance"] <= bound and row["classes"] == 10
 
 
 if __name__ == "__main__":

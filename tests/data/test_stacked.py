@@ -1,5 +1,8 @@
 """Three digits in three channels: a thousand modes."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -39,9 +42,7 @@ def test_every_picture_is_seen_once_a_pass_in_every_channel() -> None:
         )
 
 
-def test_pictures_without_labels_are_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    import numpy as np
-
+def test_pictures_without_labels_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "plain.npy", np.random.default_rng(0).integers(0, 255, (40, 8, 8), dtype=np.uint8))
     with pytest.raises(CardiganError, match="has no labels"):
         StackedPictures(source=str(tmp_path / "plain.npy")).load("train")

@@ -40,7 +40,7 @@ def loss_scale(history: Sequence[Reading]) -> Finding | None:
     scale = history[-1].get("loss_scale", 65_536.0)
     if scale >= 16:
         return None
-    return Finding("critical" if scale < 1 else "warning", f"the scale of the loss in fp16 has fallen to {scale:.3g}")
+    return Finding(_level(scale < 1), f"the scale of the loss in fp16 has fallen to {scale:.3g}")
 
 
 def large_steps(history: Sequence[Reading]) -> Finding | None:
@@ -49,7 +49,7 @@ def large_steps(history: Sequence[Reading]) -> Finding | None:
     step, player = max(((now.get(f"{name}/step"), name) for name in now.players("step")), default=(0.0, ""))
     if step < 0.15:
         return None
-    return Finding(_level(step >= 0.5), f"one step changes the weights of the {_words(player)} by {step:.0%}")
+    return Finding(_level(step >= 0.5), f"one step changes the weights of the {words(player)} by {step:.0%}")
 
 
 def penalty_dominates(history: Sequence[Reading]) -> Finding | None:
@@ -76,7 +76,7 @@ def wins(history: Sequence[Reading]) -> Finding | None:
             gap = now.get(f"{name}/gap")
             return Finding(
                 _level(far >= 2),
-                f"the {_words(name)} separates real from made perfectly (accuracy {accuracy:.2f}, gap {gap:.3g}), and "
+                f"the {words(name)} separates real from made perfectly (accuracy {accuracy:.2f}, gap {gap:.3g}), and "
                 f"samples lie {far:.1f} times as far from real ones as unseen real ones do",
             )
     return None
@@ -91,7 +91,7 @@ def vanishing(history: Sequence[Reading]) -> Finding | None:
         ]
         largest, value = max(values, default=1.0), now.get(f"{name}/gradient_norm", 1.0)
         if value < 1e-3 * largest or value < 1e-6:
-            return Finding("critical", f"the gradient of the {_words(name)} is {value:.2g}, and was {largest:.2g} once")
+            return Finding("critical", f"the gradient of the {words(name)} is {value:.2g}, and was {largest:.2g} once")
     return None
 
 
@@ -104,7 +104,7 @@ def flat(history: Sequence[Reading]) -> Finding | None:
         if (gap < 2e-3 or abs(accuracy - 0.5) < 0.05) and far >= 1.5:
             return Finding(
                 "warning",
-                f"the {_words(name)} tells real from made samples by {gap:.2g} only (accuracy {accuracy:.2f}), though "
+                f"the {words(name)} tells real from made samples by {gap:.2g} only (accuracy {accuracy:.2f}), though "
                 f"samples lie {far:.1f} times as far from real ones as unseen real ones do",
             )
     return None
@@ -141,7 +141,7 @@ def frozen(history: Sequence[Reading]) -> Finding | None:
         if step < 1e-7 or apart < 1e-7:
             return Finding(
                 "critical",
-                f"a step changes the {_words(name)} by {step:.1g} of its weights, {apart:.1g} from their average",
+                f"a step changes the {words(name)} by {step:.1g} of its weights, {apart:.1g} from their average",
             )
     return None
 
@@ -154,7 +154,7 @@ def overfitting(history: Sequence[Reading]) -> Finding | None:
         if share >= 0.3 and surely >= 3:
             return Finding(
                 _level(share >= 0.7),
-                f"to the {_words(name)}, unseen real samples lie {min(share, 9.99):.0%} of the way from train to made",
+                f"to the {words(name)}, unseen real samples lie {min(share, 9.99):.0%} of the way from train to made",
             )
     return None
 
@@ -202,7 +202,7 @@ def wave(history: Sequence[Reading]) -> Finding | None:
     for name in now.players("adversarial.wave"):
         share, size = now.get(f"{name}/adversarial.wave"), now.get(f"{name}/adversarial.deviation")
         if share >= 0.45 and size >= 0.25:
-            return Finding("warning", f"{share:.0%} of what the loss of the {_words(name)} varies by is one slow wave")
+            return Finding("warning", f"{share:.0%} of what the loss of the {words(name)} varies by is one slow wave")
     return None
 
 
@@ -289,7 +289,7 @@ def by_length(history: Sequence[Reading]) -> Finding | None:
         return None
     return Finding(
         "warning",
-        f"length alone tells real from written as well ({length:.2f}) as the {_words(name)} does ({accuracy:.2f}), and "
+        f"length alone tells real from written as well ({length:.2f}) as the {words(name)} does ({accuracy:.2f}), and "
         f"its judgement follows the length (correlation {linked:.2f})",
     )
 
@@ -308,7 +308,8 @@ def _farness(reading: Reading) -> float:
     return made / max(real, 1e-6) if made - real > 0.12 else 1.0
 
 
-def _words(player: str) -> str:
+def words(player: str) -> str:
+    """A player's or a signal's name as people say it."""
     return player.replace("_", " ")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import isfinite, nan
 
 from cardigan.health.diagnosis import Reading
-from cardigan.health.rules import PENALTIES
+from cardigan.health.rules import PENALTIES, words
 
 BY_PLAYER = (
     ("Accuracy", "accuracy", "{}, train", True),
@@ -71,7 +71,7 @@ def telling(readings: Sequence[Reading]) -> list[Series]:
 def _by_player(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Series]:
     for group, signal, label, share in BY_PLAYER:
         for player in _owners(names, signal):
-            found = _series(readings, group, label.format(_words(player)), f"{player}/{signal}", share)
+            found = _series(readings, group, label.format(words(player)), f"{player}/{signal}", share)
             yield from (_cut(each, *LIMITS[signal]) if signal in LIMITS else each for each in found)
         if signal == "gradient_norm":
             yield from _ratio(readings, names)
@@ -93,7 +93,7 @@ def _ratio(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Series
         for reading in readings
     ]
     if any(map(isfinite, values)):
-        yield Series("Gradient norm", f"{_words(made)} / {_words(judged)}", _clocks(readings), tuple(values))
+        yield Series("Gradient norm", f"{words(made)} / {words(judged)}", _clocks(readings), tuple(values))
 
 
 def _of_samples(readings: Sequence[Reading]) -> Iterator[Series]:
@@ -104,13 +104,13 @@ def _of_samples(readings: Sequence[Reading]) -> Iterator[Series]:
 def _penalties(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Series]:
     for penalty in PENALTIES:
         for turn in _owners(names, penalty):
-            yield from _series(readings, "Penalty", f"{_words(turn)} {penalty}", f"{turn}/{penalty}", False)
+            yield from _series(readings, "Penalty", f"{words(turn)} {penalty}", f"{turn}/{penalty}", False)
 
 
 def _own(readings: Sequence[Reading], names: Sequence[str]) -> Iterator[Series]:
     for name in names:
         if name.startswith(OWN):
-            yield from _series(readings, "The game's own", _words(name.removeprefix(OWN)), name, False)
+            yield from _series(readings, "The game's own", words(name.removeprefix(OWN)), name, False)
 
 
 def _series(
@@ -130,7 +130,3 @@ def _owners(names: Sequence[str], signal: str) -> list[str]:
     """Players and turns that have this signal."""
     ending = f"/{signal}"
     return [name.removesuffix(ending) for name in names if name.endswith(ending)]
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

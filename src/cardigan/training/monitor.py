@@ -35,8 +35,8 @@ from cardigan.health.statistics import (
 from cardigan.randomness import Random, use
 from cardigan.sample import Batch
 from cardigan.training.loop import Loop
+from cardigan.training.records import GROWTH
 
-GROWTH = 1.5
 FIRST = 1_000
 """Samples until the first reading."""
 REFERENCE = 512
@@ -52,7 +52,7 @@ DIMENSIONS = 64
 FULL = 0.999
 """Pictures' values beyond this are black or white."""
 
-Reading = dict[str, float]
+Signals = dict[str, float]
 """Signal by name. What is not finite is left out and counted in "not_finite"."""
 
 
@@ -80,7 +80,7 @@ class Monitor:
         self.loop.motions = {} if due else None
         return due
 
-    def read(self, minutes: float) -> Reading:
+    def read(self, minutes: float) -> Signals:
         """The reading now; `minutes` of training until then."""
         self.marked = self._mark(self.loop.clock)
         found: dict[str, Any] = {
@@ -108,7 +108,7 @@ class Monitor:
         budget = self.loop.recipe.training.samples
         return min(1.0, self.loop.clock / budget) if budget else 1.0
 
-    def _motions(self) -> Reading:
+    def _motions(self) -> Signals:
         found = {}
         for player, motion in (self.loop.motions or {}).items():
             found[f"{player}/gradient_norm"] = float(motion.gradient)
@@ -116,7 +116,7 @@ class Monitor:
             found[f"{player}/step"] = float(motion.step / motion.weight.clamp(min=1e-12))
         return found
 
-    def _losses(self) -> Reading:
+    def _losses(self) -> Signals:
         """Mean of each loss over its recent values, and how much of it is a wave."""
         found = {}
         for name, values in self.loop.meter.recent.items():
@@ -127,7 +127,7 @@ class Monitor:
         scale = self.loop.precision.state_dict().get("scale")
         return found if scale is None else {**found, "loss_scale": float(scale)}
 
-    def _averages(self) -> Reading:
+    def _averages(self) -> Signals:
         """Distance of each averaged player from its average, as a share of its size."""
         found = {}
         for name, average in self.loop.average.players.items():
@@ -137,7 +137,7 @@ class Monitor:
             found[f"{name}/from_average"] = float(torch.stack(apart).norm() / torch.stack(size).norm().clamp(min=1e-12))
         return found
 
-    def _waiting(self, minutes: float) -> Reading:
+    def _waiting(self, minutes: float) -> Signals:
         """Share of the time since the last reading in which data were drawn."""
         (began, waited), self.before = self.before or (minutes, 0.0), (minutes, self.loop.waited)
         spent = 60 * (minutes - began)
@@ -330,6 +330,6 @@ def _full(pictures: Tensor) -> Tensor:
     return (pictures.abs() > FULL).float().mean()
 
 
-def _finite(found: Mapping[str, float]) -> Reading:
+def _finite(found: Mapping[str, float]) -> Signals:
     kept = {name: value for name, value in found.items() if isfinite(value)}
     return {**kept, "not_finite": float(len(found) - len(kept))}
