@@ -300,6 +300,11 @@ class Pictures(Data):
                 f"{shown(source.name)}: nothing in its {split} split: data.{split}={getattr(self, split, 0)} "
                 f"of {len(digests)} pictures"
             )
+        if split == "train" and test + validation > 0 and len(np.unique(digests[chosen], axis=0)) < 2:
+            raise CardiganError(
+                f"{shown(source.name)}: equal pictures are kept in one split, which leaves one picture to train on; "
+                "training needs two different ones or more"
+            )
         return chosen
 
     def fingerprint(

@@ -40,14 +40,16 @@ class Eye:
 
     @torch.no_grad()
     def __call__(self, samples: Tensor) -> Tensor:
-        """Features (N, D), float32."""
+        """Features (N, D), float32 whatever precision the engine trains in."""
+        with torch.autocast(samples.device.type, enabled=False):
+            return (self._features(samples) - self.mean) / self.scale
+
+    def _features(self, samples: Tensor) -> Tensor:
         if self.form.vocabulary:
-            found = _counted(samples)
-        elif len(self.form.shape) == 3:
-            found = self._seen(samples.float())
-        else:
-            found = samples.float().flatten(1)[:, :LARGEST]
-        return (found - self.mean) / self.scale
+            return _counted(samples)
+        if len(self.form.shape) == 3:
+            return self._seen(samples.float())
+        return samples.float().flatten(1)[:, :LARGEST]
 
     def _seen(self, pictures: Tensor) -> Tensor:
         if max(pictures.shape[2:]) > SIDE:

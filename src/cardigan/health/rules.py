@@ -113,7 +113,7 @@ def flat(history: Sequence[Reading]) -> Finding | None:
 def collapse(history: Sequence[Reading]) -> Finding | None:
     """Samples are alike, or some kinds of real ones are missing among them."""
     now = history[-1]
-    if "samples/diversity" not in now.signals or "game/effect" in now.signals or now.get("data/spread") < 1e-3:
+    if "samples/diversity" not in now.signals or "game/effect" in now.signals or _constant(now):
         return None
     diversity, coverage = now.get("samples/diversity"), now.get("samples/coverage")
     classes, all_classes = now.get("samples/classes", 1.0), now.get("data/classes", 1.0)
@@ -160,17 +160,24 @@ def overfitting(history: Sequence[Reading]) -> Finding | None:
 
 
 def constant_data(history: Sequence[Reading]) -> Finding | None:
-    """Nothing to learn: all real samples are one."""
+    """Nothing to learn: all real samples are one, or no pixel differs by more than a grey level or so."""
     now = history[-1]
-    none = "data/spread" in now.signals and now.get("data/spread") < 1e-3
-    return Finding("critical", "all real samples that were looked at are the same") if none else None
+    if "data/spread" not in now.signals or not _constant(now):
+        return None
+    varied = now.get("data/deviation")
+    but = f", but for {varied:.2g} of a range of 2" if varied else ""
+    return Finding("critical", f"all real samples that were looked at are the same{but}")
+
+
+def _constant(now: Reading) -> bool:
+    return now.get("data/spread") < 1e-3 or now.get("data/deviation", 1.0) < 0.01
 
 
 def repeated_data(history: Sequence[Reading]) -> Finding | None:
     """Real samples come more than once."""
     now = history[-1]
     share = now.get("data/duplicates")
-    if share < 0.5 or now.get("data/spread") < 1e-3:
+    if share < 0.5 or _constant(now):
         return None
     return Finding("warning", f"{share:.0%} of the real samples that were looked at have a twin")
 

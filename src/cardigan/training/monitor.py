@@ -236,6 +236,7 @@ class _Reference:
         self.centres = cluster(self.features, PARTS)
         self.shares = self._counts(self.features) / len(self.features)
         self.pictures = len(dataset.form.shape) == 3
+        self.deviation = samples.std(0).amax() if self.pictures else None
         self.unseen = self._about_unseen(unseen)
 
     def compare(self, fake: Tensor, real: Tensor, wanted: Tensor | None) -> dict[str, Any]:
@@ -251,7 +252,7 @@ class _Reference:
             "data/duplicates": self.repeated,
         }
         if self.pictures:
-            found |= {"samples/full": _full(fake), "data/full": _full(real)}
+            found |= {"samples/full": _full(fake), "data/full": _full(real), "data/deviation": self.deviation}
         if self.labels is not None:
             found |= self._by_class(made, wanted)
         return found
