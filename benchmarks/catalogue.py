@@ -21,6 +21,9 @@ from typing import Any
 import numpy as np
 
 from cardigan.health.history import read
+from cardigan.health.interventions import read_interventions
+from cardigan.run import Run
+from cardigan.training.checkpoint import name_of
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "stability" / "catalogue.json"
 SMALL = (
@@ -33,6 +36,11 @@ SMALL = (
     "training.samples=24k",
 )
 """The recipe digits, at 8x8 pixels: seconds."""
+ENGINE = tuple(
+    f"engine.{choice}"
+    for choice in ("threads=1", "device=cpu", "precision=fp32", "memory_format=contiguous", "matmul=highest")
+)
+"""Nothing by probe, so that runs with and without the guard have equal bits until it acts."""
 PLAIN = "game.penalties={r1: null, r2: null}"
 
 
@@ -208,7 +216,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[1])
     parser.add_argument("--folder", type=Path, default=Path("runs/catalogue"))
     parser.add_argument("--healthy", action="store_true", help="the healthy runs rather than the failures")
-    parser.add_argument("--guard", action="store_true", help="with the guard")
+    parser.add_argument("--guard", action="store_true", help="healthy runs with the guard too")
     arguments = parser.parse_args()
     rows = []
     for name in arguments.names or (HEALTHY if arguments.healthy else FAILURES):
@@ -222,17 +230,29 @@ def staged(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any
     """What was said of one staged failure."""
     failure, folder = FAILURES[name], arguments.folder / f"{name.replace(' ', '-')}-{seed}"
     data = () if failure.data is None else ("--data", str(failure.data(arguments.folder / "data")))
-    budget = trained(failure.recipe, failure.overrides, data, folder, seed, arguments.guard)
+    budget = trained(failure.recipe, failure.overrides, data, folder, seed, False)
     first = said(folder)
     in_time = [name for name in failure.named if first.get(name, budget) <= budget / 2]
     return {"failure": name, "seed": seed, "known": failure.known, "named": in_time, "said": first, "budget": budget}
 
 
 def healthy(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Alarms of one healthy run."""
-    folder = arguments.folder / f"healthy-{name}-{seed}"
-    budget = trained(name, HEALTHY[name], (), folder, seed, arguments.guard)
-    return {"recipe": name, "seed": seed, "alarms": said(folder), "budget": budget}
+    """Alarms of one healthy run; with the guard, what it did, and whether it left the run's weights as they were."""
+    plain = arguments.folder / f"healthy-{name}-{seed}"
+    budget = trained(name, HEALTHY[name], (), plain, seed, False)
+    row = {"recipe": name, "seed": seed, "alarms": said(plain), "budget": budget}
+    if not arguments.guard:
+        return row
+    guarded = arguments.folder / f"guarded-{name}-{seed}"
+    trained(name, HEALTHY[name], (), guarded, seed, True)
+    acted = [entry.reason for entry in read_interventions(Run(guarded).guard_file)]
+    return row | {"interventions": acted, "same weights": weights(guarded) == weights(plain)}
+
+
+def weights(folder: Path) -> bytes:
+    """All players of the last checkpoint."""
+    run = Run(folder)
+    return (run.checkpoint_folder / name_of(run.clocks()[-1]) / "players.safetensors").read_bytes()
 
 
 def trained(
@@ -240,7 +260,7 @@ def trained(
 ) -> int:
     """Train unless that was done; the budget in samples."""
     if not (folder / "done").exists():
-        options = [*overrides, f"training.seed={seed}", "engine.threads=1", "engine.device=cpu", *data]
+        options = [*overrides, f"training.seed={seed}", *ENGINE, *data]
         command = [sys.executable, "-m", "cardigan", "train", recipe, "--out", str(folder), *options]
         found = subprocess.run(
             command + ["--guard"] * guard, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
@@ -248,8 +268,6 @@ def trained(
         if found.returncode and "no longer a finite number" not in found.stderr:
             raise SystemExit(found.stderr)
         (folder / "done").touch()
-    from cardigan.run import Run
-
     return int(Run(folder).recipe.training.samples or 0)
 
 

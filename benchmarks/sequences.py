@@ -78,7 +78,6 @@ TASKS = {
         "translate-de-en",
         (0,),
         "translation",
-        ("game.start=100k", "training.samples=124k"),  # of what docs/results.md says
         rivals={"equal time": EQUAL_TIME, "equal time, slower": SLOWER, "no BLEU": ("game.rewards=[]",)},
     ),
     "oracle": Task("oracle", (0, 1, 2), "oracle"),
@@ -90,6 +89,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=list(TASKS))
     parser.add_argument("--folder", type=Path, default=Path("runs/sequences"))
     parser.add_argument("--threads", type=int, default=1, help="of a training")
+    parser.add_argument("--device", default="cpu", help="of a training")
     parser.add_argument("--seeds", type=int, nargs="*", help="only these")
     parser.add_argument("--train-only", action="store_true", help="judge later")
     parser.add_argument("--again", action="store_true", help="judge what was judged already once more")
@@ -97,7 +97,7 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in arguments.names:
         for seed in arguments.seeds or TASKS[name].seeds:
-            found = runs(name, seed, arguments.folder, arguments.threads)
+            found = runs(name, seed, arguments.folder, arguments.threads, arguments.device)
             path = RESULTS / f"{name}-{seed}.json"
             if not arguments.train_only and (arguments.again or not path.exists()):
                 judge: Callable[[dict[str, Run]], dict[str, Any]] = JUDGES[TASKS[name].judged]
@@ -106,11 +106,11 @@ def main() -> None:
         draw_figures()
 
 
-def runs(name: str, seed: int, folder: Path, threads: int) -> dict[str, Run]:
+def runs(name: str, seed: int, folder: Path, threads: int, device: str) -> dict[str, Run]:
     """The likelihood model where the game begins, likelihood after equal time, and the game: one beginning for all."""
     task = TASKS[name]
     recipe = cardigan.load_recipe(task.recipe, task.overrides)
-    options = [*task.overrides, f"training.seed={seed}", f"engine.threads={threads}", "engine.device=cpu"]
+    options = [*task.overrides, f"training.seed={seed}", f"engine.threads={threads}", f"engine.device={device}"]
 
     def place(key: str) -> Path:
         return folder / f"{name}-{seed}-{re.sub('[^a-zA-Z]+', '-', key)}"
