@@ -82,18 +82,16 @@ def digits() -> np.ndarray:
 
 
 def of_one_class(folder: Path) -> Path:
-    """Ten folders, of which one has pictures: those of the digit 3, and the others one picture each in test alone."""
+    """Ten folders, of which one has all pictures but nine."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
     images, target = digits(), load_digits().target
     for label in range(10):
-        for split in ("train", "test"):
-            place = folder / "one-class" / split / str(label)
-            place.mkdir(parents=True, exist_ok=True)
-            chosen = np.flatnonzero(target == label)
-            for index in chosen[:150] if (split, label) == ("train", 3) else chosen[-2:] if split == "test" else ():
-                Image.fromarray(images[index]).save(place / f"{index}.png")
+        place = folder / "one-class" / str(label)
+        place.mkdir(parents=True, exist_ok=True)
+        for index in np.flatnonzero(target == label)[: 170 if label == 3 else 1]:
+            Image.fromarray(images[index]).save(place / f"{index}.png")
     return folder / "one-class"
 
 
@@ -123,16 +121,14 @@ FAILURES: dict[str, Failure] = {
         True,
         pictures("black", lambda random: random.integers(0, 2, (500, 8, 8), np.uint8)),
     ),
-    "no normalisation": Failure(
+    "no normalisation": Failure(  # beside the small initial weights of DCGAN's paper, which ask for it
         "mnist-dcgan",
         (
-            "data={kind: pictures, source: digits, size: 8}",
-            "game.networks={family: dcgan, width: 32, generator: {normalisation: none}, "
+            "game.networks={family: dcgan, width: 16, generator: {normalisation: none}, "
             "discriminator: {normalisation: none}}",
-            "training.optimizer.rate=2e-3",
             "training.samples=24k",
         ),
-        ("discriminator-wins", "mode-collapse", "vanishing-gradient", "oscillation"),
+        ("discriminator-wins", "mode-collapse", "vanishing-gradient", "flat-discriminator"),
     ),
     "saturating objective": Failure(
         "digits",
@@ -147,21 +143,12 @@ FAILURES: dict[str, Failure] = {
         ),
         ("vanishing-gradient", "discriminator-wins"),
     ),
-    "one-class data": Failure("digits", SMALL, ("one-class",), data=of_one_class),
+    "one-class data": Failure("digits", SMALL, ("one-class",), True, of_one_class),
     "duplicates only": Failure(
         "digits", SMALL, ("repeated-data",), data=pictures("twins", lambda random: np.repeat(digits()[:40], 20, 0))
     ),
-    "label leak": Failure(
-        "digits",
-        (
-            *SMALL,
-            PLAIN,
-            "game.labels=auxiliary",
-            "game.auxiliary_fakes=true",
-            "game.auxiliary_weight=20",
-            "game.objective=nonsaturating",
-        ),
-        ("ignored-labels", "mode-collapse"),
+    "labels without a stake": Failure(
+        "digits", (*SMALL, "game.labels=auxiliary", "game.auxiliary_weight=0"), ("ignored-labels",)
     ),
     "collapse on a ring": Failure(
         "toy-ring",
@@ -174,7 +161,7 @@ FAILURES: dict[str, Failure] = {
             PLAIN,
             "game.objective=wasserstein",
             "game.clipping.limit=0.1",
-            "training.optimizer={kind: sgd, rate: 0.05, momentum: 0.9}",
+            "training.optimizer={kind: adam, rate: 0.002, betas: [0.9, 0.999]}",
             "training.samples=300k",
         ),
         ("oscillation", "mode-collapse"),

@@ -6,7 +6,8 @@ Resumable: what was trained and judged is not done again. Configurations (object
 depth, normalisation, batch, turns) are drawn from a fixed seed and stand in the results. Every run has the same budget
 in samples drawn, thrown-away ones among them. A run ends well when the classifier of these data sees all ten digits
 (each at least a fifth as often as it should be) and its local Fréchet distance is within the bound: `MARGIN` times the
-largest of ten seeds of the default, so that failing means instability rather than slowness. Scores are against the
+largest of ten seeds of the default, so that failing means instability rather than slowness (an earlier draw with up to
+five discriminator turns a round, batches of 128 and widths of 8 mostly found out what is slow). Scores are against the
 validation split; test is not looked at. Results go to docs/results/stability/sweep.json.
 """
 
@@ -33,14 +34,14 @@ from cardigan.run import Run
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "stability" / "sweep.json"
 DEFAULTS = 10
-MARGIN = 1.25
+MARGIN = 2
 SAMPLES = 2_000
 BASE = (
     "data.size=14",
     "game.networks={width: 24, depth: 1, generator: {width: 48}, discriminator: {width: 24, depth: 2}}",
     "game.penalties={r1: {weight: 0.3, interval: 1}, r2: {weight: 0.3, interval: 1}}",
-    "training.samples=60k",
-    "records.checkpoint=30k",
+    "training.samples=100k",
+    "records.checkpoint=50k",
     "engine.device=cpu",
     "engine.threads=1",
     "engine.precision=fp32",
@@ -98,7 +99,7 @@ def draw(count: int, seed: int = 2026) -> list[tuple[str, ...]]:
         for name in penalty.split() if penalty != "none" else ():
             penalties[name] = {"weight": weight}
         norms = source.choice(["batch", "layer", "none"]), source.choice(["batch", "layer", "none"])
-        widths = source.choice([8, 16, 32, 48]), source.choice([8, 16, 32, 48])
+        widths = source.choice([16, 32, 48]), source.choice([16, 32, 48])
         networks = {
             "depth": 1,
             "generator": {"width": widths[0], "normalisation": norms[0]},
@@ -111,10 +112,10 @@ def draw(count: int, seed: int = 2026) -> list[tuple[str, ...]]:
                 f"game.objective={objective}",
                 f"game.penalties={json.dumps(penalties)}",
                 f"game.networks={json.dumps(networks)}",
-                f"game.n_critic={source.choice([1, 1, 2, 5])}",
+                f"game.n_critic={source.choice([1, 1, 1, 2])}",
                 f"training.optimizer={json.dumps({'rate': rates[0], 'betas': betas})}",
                 f"training.rates={json.dumps({'discriminator': rates[1]})}",
-                f"training.batch={source.choice([16, 32, 64, 128])}",
+                f"training.batch={source.choice([16, 32, 64])}",
                 f"training.seed={source.randrange(1000)}",
             )
         )

@@ -79,7 +79,7 @@ SICK = {
     "overfitting": {"discriminator__overfit": 0.8, "discriminator__overfit_sure": 9.0},
     "constant-data": {"data__spread": 0.0},
     "repeated-data": {"data__duplicates": 0.9},
-    "one-class": {"data__classes": 1.0, "samples__classes": 1.0},
+    "one-class": {"data__largest_class": 0.95},
     "ignored-labels": {"samples__obeyed": 0.1},
     "oscillation": {"discriminator__adversarial.wave": 0.7, "discriminator__adversarial.deviation": 0.5},
     "starved": {"data__waiting": 0.8},
@@ -133,6 +133,16 @@ def test_the_young_are_given_time() -> None:
     assert history[-1].clock < YOUTH_SAMPLES and diagnose(history) == []
     grown = [Reading(each.clock, {**each.signals, "progress": 0.2}) for each in history]
     assert [each.name for each in diagnose(grown)] == ["mode-collapse"]
+
+
+@pytest.mark.parametrize("name", ["discriminator-wins", "flat-discriminator", "mode-collapse"])
+def test_what_is_still_being_learnt_is_not_called_by_name(name: str) -> None:
+    history = readings(9, **{**SICK[name], "samples__distance": 1.2})
+    nearer = [
+        Reading(each.clock, {**each.signals, "samples/distance": 1.6 * 0.98**number})
+        for number, each in enumerate(history)
+    ]
+    assert name in names(history) and name not in names(nearer)
 
 
 def test_points_of_little_noise_are_not_far_away() -> None:

@@ -80,13 +80,17 @@ class Stacked(Dataset):
     def __len__(self) -> int:
         return len(self.planes[0])
 
+    def to(self, device: torch.device) -> Dataset:
+        """See `Dataset.to`: stacked there."""
+        return Stacked([plane.to(device) for plane in self.planes])
+
     def draw(self, start: int, count: int) -> Batch:
         """See `Dataset.draw`."""
         return self._stacked([plane.draw(start, count) for plane in self.planes])
 
     def take(self, indices: Tensor) -> Batch:
         """See `Dataset.take`: sample i has picture i in its first channel, and others by a fixed rule in the rest."""
-        count = len(self)
+        count, indices = len(self), indices.cpu()
         shuffles = [
             torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed("stacked", channel)))
             for channel in range(1, len(self.planes))
@@ -95,7 +99,7 @@ class Stacked(Dataset):
         return self._stacked([plane.take(place) for plane, place in zip(self.planes, places, strict=True)])
 
     def _stacked(self, batches: list[Batch]) -> Batch:
-        label = torch.zeros(len(batches[0]), dtype=torch.int64)
+        label = torch.zeros(len(batches[0]), dtype=torch.int64, device=batches[0].sample.device)
         for batch in batches:
             assert batch.label is not None
             label = label * self.kinds + batch.label

@@ -44,12 +44,15 @@ def loss_scale(history: Sequence[Reading]) -> Finding | None:
 
 
 def large_steps(history: Sequence[Reading]) -> Finding | None:
-    """One step changes a player's weights by a large part of their size."""
-    now = history[-1]
-    step, player = max(((now.get(f"{name}/step"), name) for name in now.players("step")), default=(0.0, ""))
+    """Steps change a player's weights by a large part of their size, again and again."""
+    recent, now = history[-4:], history[-1]
+    seen = [(sorted(each.get(f"{name}/step") for each in recent)[-2:][0], name) for name in now.players("step")]
+    step, player = max(seen, default=(0.0, ""))
     if step < 0.15:
         return None
-    return Finding(_level(step >= 0.5), f"one step changes the weights of the {words(player)} by {step:.0%}")
+    return Finding(
+        _level(step >= 0.5), f"single steps change the weights of the {words(player)} by {step:.0%} and more"
+    )
 
 
 def penalty_dominates(history: Sequence[Reading]) -> Finding | None:
@@ -72,7 +75,7 @@ def wins(history: Sequence[Reading]) -> Finding | None:
         accuracy = now.get(f"{name}/accuracy")
         unseen = now.get(f"{name}/accuracy_held_out", accuracy)
         far = _farness(now)
-        if min(accuracy, unseen) >= 0.998 and far >= 1.25:
+        if min(accuracy, unseen) >= 0.998 and far >= 1.25 and not _approaching(history):
             gap = now.get(f"{name}/gap")
             return Finding(
                 _level(far >= 2),
@@ -101,7 +104,7 @@ def flat(history: Sequence[Reading]) -> Finding | None:
     for name in discriminators(now):
         gap, far = abs(now.get(f"{name}/gap")), _farness(now)
         accuracy = now.get(f"{name}/accuracy")
-        if (gap < 2e-3 or abs(accuracy - 0.5) < 0.05) and far >= 1.5:
+        if (gap < 2e-3 or abs(accuracy - 0.5) < 0.05) and far >= 1.5 and not _approaching(history):
             return Finding(
                 "warning",
                 f"the {words(name)} tells real from made samples by {gap:.2g} only (accuracy {accuracy:.2f}), though "
@@ -127,7 +130,7 @@ def collapse(history: Sequence[Reading]) -> Finding | None:
         said.append(f"samples are {1 / max(diversity, 1e-3):.3g} times closer to each other than real ones")
     if repeated >= 0.3:
         said.append(f"{repeated:.0%} of the samples have a twin among 128")
-    if not said:
+    if not said or _approaching(history):
         return None
     bad = classes <= 0.4 * all_classes or coverage <= 0.3 or diversity <= 0.3 or repeated >= 0.6
     return Finding(_level(bad), "; ".join(said))
@@ -183,11 +186,12 @@ def repeated_data(history: Sequence[Reading]) -> Finding | None:
 
 
 def one_class(history: Sequence[Reading]) -> Finding | None:
-    """The data name classes, of which all but one are empty."""
+    """The data name classes, and nearly all samples are of one."""
     now = history[-1]
-    if now.get("data/classes", 2.0) > 1:
+    share = now.get("data/largest_class")
+    if share < 0.9:
         return None
-    return Finding("warning", f"all real samples are of one of {now.get('data/labels'):.0f} classes")
+    return Finding("warning", f"{share:.0%} of the real samples are of one of {now.get('data/labels'):.0f} classes")
 
 
 def ignored_labels(history: Sequence[Reading]) -> Finding | None:
@@ -315,6 +319,12 @@ def _farness(reading: Reading) -> float:
     return made / max(real, 1e-6) if made - real > 0.12 else 1.0
 
 
+def _approaching(history: Sequence[Reading]) -> bool:
+    """Whether samples are still coming nearer to real ones: by 3% from three readings to the next three."""
+    found = [each.get("samples/distance") for each in history[-6:]]
+    return len(found) == 6 and sum(found[3:]) < 0.97 * sum(found[:3])
+
+
 def words(player: str) -> str:
     """A player's or a signal's name as people say it."""
     return player.replace("_", " ")
@@ -325,7 +335,7 @@ RULES: tuple[Rule, ...] = (
     Rule("loss-scale", "fp16 overflows", loss_scale, "Use engine.precision=bf16 or fp32."),
     Rule(
         "large-steps", "Steps too large", large_steps,
-        f"Lower training.optimizer.rate (or training.rates of that player), {GUARDED}.", patience=2, grace=1,
+        f"Lower training.optimizer.rate (or training.rates of that player), {GUARDED}.", grace=2,
     ),
     Rule(
         "penalty-dominates", "A penalty drowns the game", penalty_dominates,

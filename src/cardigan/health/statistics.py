@@ -91,6 +91,11 @@ def coverage(found: Tensor, expected: Tensor, least: float = 0.2) -> Tensor:
     return (expected * reached).sum() / expected.sum()
 
 
+def expected_classes(shares: Tensor, count: int) -> Tensor:
+    """How many classes of these `shares` (K,) are expected among `count` samples: all, unless there are very many."""
+    return (1 - (1 - shares.double()) ** count).sum()
+
+
 def neighbours_class(features: Tensor, known: Tensor, labels: Tensor) -> Tensor:
     """(N,) the class that most of the nearest `known` samples have."""
     nearest = torch.cdist(features, known).topk(min(NEIGHBOURS, len(known)), largest=False).indices

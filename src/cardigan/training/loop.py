@@ -235,7 +235,7 @@ class Loop:
 
     def _record(self, turn: Turn, terms: Mapping[str, Tensor], step: Step) -> None:
         for name, value in {**terms, **step.signals}.items():
-            self.meter.add(f"{turn.name}/{name}", value)
+            self.meter.add(f"{turn.name}/{name}", value.to(self.fabric.device))
 
     def _reduce(self, parameters: list[nn.Parameter]) -> None:
         """Average the gradients over processes: one flat all-reduce of raw modules (see docs/architecture.md)."""

@@ -23,6 +23,7 @@ from cardigan.health.statistics import (
     cluster,
     coverage,
     duplicates,
+    expected_classes,
     neighbours_class,
     oscillation,
     overfit,
@@ -277,7 +278,12 @@ class _Reference:
         shares = torch.bincount(self.labels, minlength=self.classes) / len(self.labels)
         counts = torch.bincount(looks, minlength=self.classes)
         reached = (counts >= (0.2 * shares * len(made)).clamp(min=1)) & (shares > 0)
-        found = {"samples/classes": reached.sum(), "data/classes": (shares > 0).sum(), "data/labels": self.classes}
+        found = {
+            "samples/classes": reached.sum(),
+            "data/classes": expected_classes(shares, len(made)).round(),
+            "data/largest_class": shares.max(),
+            "data/labels": self.classes,
+        }
         return found if wanted is None else {**found, "samples/obeyed": (looks == wanted).float().mean()}
 
     def _counts(self, features: Tensor) -> Tensor:

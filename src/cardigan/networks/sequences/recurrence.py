@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +79,13 @@ class Recurrence(nn.Module):
             for layer in self.layers:
                 nn.init.ones_(_weights(layer)[2].data[width : 2 * width])
 
+    def train(self, mode: bool = True) -> Self:
+        """See torch. The layers, which have no dropout of their own, stay in training mode: out of it, cuDNN gives no
+        gradients."""
+        super().train(mode)
+        self.layers.train()
+        return self
+
     def zeros(self, count: int, like: Tensor) -> list[Tensor]:
         """A state of zeros: depth * parts tensors (count, D)."""
         return [torch.zeros(count, self.width, dtype=like.dtype, device=like.device)] * (len(self.layers) * self.parts)
@@ -87,7 +94,7 @@ class Recurrence(nn.Module):
         """(N, T, I), the state before it and masks (N, D) on the output of each layer -> (N, T, D) of every layer."""
         hidden = []
         for index, layer in enumerate(self.layers):
-            before = tuple(each[None] for each in self._of(state, index))
+            before = tuple(each[None].contiguous() for each in self._of(state, index))  # cuDNN takes no other
             with _precision(x):
                 x, _ = layer(_wide(x), (before if self.parts == 2 else before[0]) if before else None)
             x = x * masks[index][:, None] if masks else x
