@@ -91,13 +91,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of a training")
     parser.add_argument("--device", default="cpu", help="of a training")
     parser.add_argument("--seeds", type=int, nargs="*", help="only these")
+    parser.add_argument("--rivals", nargs="*", help="only these")
     parser.add_argument("--train-only", action="store_true", help="judge later")
     parser.add_argument("--again", action="store_true", help="judge what was judged already once more")
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in arguments.names:
         for seed in arguments.seeds or TASKS[name].seeds:
-            found = runs(name, seed, arguments.folder, arguments.threads, arguments.device)
+            found = runs(name, seed, arguments)
             path = RESULTS / f"{name}-{seed}.json"
             if not arguments.train_only and (arguments.again or not path.exists()):
                 judge: Callable[[dict[str, Run]], dict[str, Any]] = JUDGES[TASKS[name].judged]
@@ -106,14 +107,16 @@ def main() -> None:
         draw_figures()
 
 
-def runs(name: str, seed: int, folder: Path, threads: int, device: str) -> dict[str, Run]:
+def runs(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Run]:
     """The likelihood model where the game begins, likelihood after equal time, and the game: one beginning for all."""
     task = TASKS[name]
     recipe = cardigan.load_recipe(task.recipe, task.overrides)
-    options = [*task.overrides, f"training.seed={seed}", f"engine.threads={threads}", f"engine.device={device}"]
+    threads = arguments.threads
+    engine = f"engine.threads={threads}", f"engine.device={arguments.device}"
+    options = [*task.overrides, f"training.seed={seed}", *engine]
 
     def place(key: str) -> Path:
-        return folder / f"{name}-{seed}-{re.sub('[^a-zA-Z]+', '-', key)}"
+        return Path(arguments.folder) / f"{name}-{seed}-{re.sub('[^a-zA-Z]+', '-', key)}"
 
     start = f"training.samples={recipe.game.start}"  # type: ignore[attr-defined]
     begun = trained([task.recipe, *options, start], place("likelihood"), threads)
@@ -121,6 +124,8 @@ def runs(name: str, seed: int, folder: Path, threads: int, device: str) -> dict[
     trained([f"training.samples={recipe.training.samples}"], game.folder, threads)
     found = {"likelihood": begun, "game": game}
     for key, overrides in task.rivals.items():
+        if arguments.rivals is not None and key not in arguments.rivals:
+            continue
         found[key] = copied(begun, place(key), *overrides)
         trained([f"training={{samples: null, minutes: {minutes(game):.3f}}}"], found[key].folder, threads)
     return found
