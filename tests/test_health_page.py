@@ -12,6 +12,7 @@ import cardigan
 from cardigan.health.diagnosis import YOUTH, YOUTH_SAMPLES, Rule
 from cardigan.health.history import read
 from cardigan.health.rules import RULES
+from cardigan.health.settings import BATCHES, USUAL
 from cardigan.training.monitor import FIRST, GROWTH
 
 PAGE = (Path(__file__).parent.parent / "docs" / "health.md").read_text("utf-8")
@@ -55,7 +56,7 @@ def test_what_is_said_of_all_of_them_is_true() -> None:
     assert f"the first {YOUTH:.0%} of the budget or {YOUTH_SAMPLES:,} samples" in " ".join(PAGE.split())
     assert f"The first comes after {FIRST:,} samples, later ones each {GROWTH}" in " ".join(PAGE.split())
     health = cardigan.load_recipe("digits").health
-    assert f"`health.interval` samples ({health.interval:,};" in PAGE
+    assert f"`health.interval` samples ({health.interval}: {USUAL:,}, or {BATCHES} batches" in PAGE
     assert f"`health.samples` ({health.samples})" in PAGE
 
 

@@ -23,7 +23,7 @@ from cardigan.inspection.survey import Survey, survey
 from cardigan.proposal import Proposal, asked_for, propose
 from cardigan.recipe import AUTO
 from cardigan.sample import Form
-from cardigan.training.estimate import Estimate, estimate
+from cardigan.training.estimate import Estimate, duration, estimate, size
 
 FOLDER = Path("inspections")
 """Where the pictures and the report of a check go, a folder for each source."""
@@ -140,22 +140,11 @@ def _in_words(told: Estimate, checked: Check) -> list[str]:
     kept = data.storage
     if kept == "auto":
         kept = choose_storage(source, "train", source.parts["train"](), data.wanted(source))
-    places = {"memory": f"pictures in memory {_size(pixels)}", "cache": f"pictures in the cache {_size(pixels)}"}
+    places = {"memory": f"pictures in memory {size(pixels)}", "cache": f"pictures in the cache {size(pixels)}"}
     memory = told.memory + (pixels if kept == "memory" else 2 * BUFFER_BYTES if kept == "stream" else 0)
     budget = f"{training.samples:,} samples" if training.samples else f"{training.minutes} minutes"
     return [
-        f"{told.rate:,.0f} samples/s ({told.engine}): {budget} take {_duration(told.seconds)}; "
+        f"{told.rate:,.0f} samples/s ({told.engine}): {budget} take {duration(told.seconds)}; "
         "training.minutes=30 ends earlier",
-        f"memory about {_size(memory)}, checkpoints {_size(told.disk)}, {places.get(kept, 'pictures streamed')}",
+        f"memory about {size(memory)}, checkpoints {size(told.disk)}, {places.get(kept, 'pictures streamed')}",
     ]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _size(count: float) -> str:
-    return f"{count / 2**20:,.0f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"

@@ -57,14 +57,22 @@ def train(
     data: Annotated[str | None, typer.Option(metavar="SOURCE", help="What to train on, instead.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder [runs/RECIPE-0001 ...].")] = None,
     guard: Annotated[bool | None, typer.Option("--guard/--no-guard", help="Act when training goes wrong.")] = None,
+    rehearsed: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would take: a few rounds, nothing written.")
+    ] = False,
     trust: Trust = None,
 ) -> None:
     """Train a recipe."""
+    from cardigan.training.session import rehearse
     from cardigan.training.session import train as train_recipe
 
     guarded = () if guard is None else (f"guard.enabled={str(guard).lower()}",)
     with _trusting(trust):
-        train_recipe(recipe, (*(overrides or ()), *guarded), data=data, out=out, progress=_terminal())
+        if rehearsed:
+            loaded, told = rehearse(recipe, (*(overrides or ()), *guarded), data=data, progress=_terminal())
+            typer.echo("\n".join(told.lines(loaded)))
+        else:
+            train_recipe(recipe, (*(overrides or ()), *guarded), data=data, out=out, progress=_terminal())
 
 
 @app.command()

@@ -1,19 +1,29 @@
 """How a run is watched."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from cardigan.settings import Count, Settings
 
+USUAL = 5_000
+"""Samples between two readings, unless they are asked for."""
+BATCHES = 100
+"""The least then, in batches: a reading takes the time of one or two."""
+
 
 class Health(Settings):
     """Readings of a game's health while it trains: health.jsonl, `cardigan doctor`."""
 
-    interval: Count | None = 5_000
-    """Samples between two readings; the first ones come sooner, each 1.5 times later than the last. null: none."""
+    interval: Literal["auto"] | Count | None = "auto"
+    """Samples between two readings; the first ones come sooner, each 1.5 times later than the last. auto: 5,000, or 100
+    batches if those are more, so that readings take little of the time; null: none."""
     samples: Annotated[int, Field(ge=16, le=4096)] = 128
     """Of each kind (real, held out, generated) that a reading looks at, at most; fewer where batches are small."""
+
+    def spacing(self, batch: int) -> int:
+        """Samples between two readings of training with batches of `batch`, where there are readings."""
+        return max(USUAL, BATCHES * batch) if self.interval == "auto" else self.interval or 1
 
 
 class Guard(Settings):

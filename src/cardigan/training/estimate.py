@@ -9,6 +9,7 @@ from math import log2
 from pathlib import Path
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from cardigan.data.base import Codec, Dataset
@@ -44,6 +45,30 @@ class Estimate:
     disk: int
     engine: str
     parameters: dict[str, int]
+
+    def lines(self, recipe: Recipe) -> list[str]:
+        """For people: time to the budget, memory, disk, what is learned."""
+        training = recipe.training
+        budget = f"{training.samples:,} samples" if training.samples else f"{training.minutes:g} minutes"
+        learned = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
+        return [
+            f"{self.rate:,.0f} samples/s ({self.engine}): {budget} take {duration(self.seconds)}",
+            f"memory about {size(self.memory)}, checkpoints {size(self.disk)}",
+            f"parameters: {learned}",
+        ]
+
+
+def duration(seconds: float) -> str:
+    """42 s, 12 min, 3 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count: float) -> str:
+    """Bytes as MiB or GiB."""
+    return f"{count / 2**20:,.0f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
 
 
 class _MadeUp(Dataset):
@@ -85,8 +110,12 @@ def estimate(recipe: Recipe, form: Form) -> Estimate:
     Raises:
         CardiganError: recipe and samples do not go together.
     """
-    fabric = start_fabric(recipe.engine)
-    dataset = _MadeUp(form).to(fabric.device)
+    return timed(recipe, _MadeUp(form), start_fabric(recipe.engine))
+
+
+def timed(recipe: Recipe, dataset: Dataset, fabric: Fabric) -> Estimate:
+    """The same on the samples of `dataset`, of which memory is asked too."""
+    form, dataset = dataset.form, dataset.to(fabric.device)
 
     def play(choice: EngineChoice) -> Loop:
         return Loop(recipe, dataset, choice, fabric)

@@ -98,7 +98,7 @@ class Monitor:
 
     def _mark(self, clock: int) -> int:
         """When the next reading after `clock` is due: soon in the beginning, then every interval."""
-        interval = self.settings.interval or 1
+        interval = self.settings.spacing(self.loop.recipe.training.batch)
         mark = float(min(FIRST, interval))
         while round(mark) <= clock:
             mark += min(interval, mark * (GROWTH - 1))
@@ -149,7 +149,7 @@ class Monitor:
         dead = _DeadUnits()
         with dead:
             train = [self._asked(batch, at) for at, batch in enumerate(self.train)]
-        held_out = [self._asked(batch, at) for at, batch in enumerate(self.held_out)]
+        held_out = [self._asked_real(batch, at, train[at].made) for at, batch in enumerate(self.held_out)]
         if not train[0].matches:
             return {}
         found: dict[str, Any] = {"rectifiers/dead": dead.share} if dead.units else {}
@@ -161,7 +161,7 @@ class Monitor:
                 f"{name}/sign": signs(real),
             }
             if held_out:
-                unseen = _joined(held_out, name, "real")
+                unseen = torch.cat([each[name] for each in held_out])
                 found[f"{name}/accuracy_held_out"] = pair_accuracy(unseen, fake)
                 found[f"{name}/gap_held_out"] = unseen.mean() - fake.mean()
                 found[f"{name}/overfit"] = overfit(real, unseen, fake)
@@ -180,18 +180,28 @@ class Monitor:
         return self.reference.compare(fake, torch.cat([each.matches[name].real for each in asked]), wanted)
 
     def _asked(self, batch: Batch, at: int) -> "_Asked":
+        step = self._step(batch, at)
+        with use(step.random):
+            matches = self.loop.game.matches(step)
+            logits = {
+                name: [_judged(match, side) for side in (match.real, match.fake)] for name, match in matches.items()
+            }
+            made = dict(step.made)
+            first = next(iter(matches.values()), None)
+            symptoms = {} if first is None else self.loop.game.symptoms(step, first)
+        return _Asked(matches, logits, symptoms, made)
+
+    def _asked_real(self, batch: Batch, at: int, made: dict[str, Any]) -> dict[str, Tensor]:
+        """Logits of a batch's real samples; `made` elsewhere from the same random numbers, and not needed again."""
+        step = self._step(batch, at)
+        step.made |= made
+        with use(step.random):
+            return {name: _judged(match, match.real) for name, match in self.loop.game.matches(step).items()}
+
+    def _step(self, batch: Batch, at: int) -> Step:
         loop = self.loop
         random = Random(loop.recipe.training.seed, "health", at, device=loop.fabric.device)
-        step = Step(batch, random, loop.clock, decode=loop.decode)
-        with use(random):
-            matches = loop.game.matches(step)
-            logits = {}
-            for name, match in matches.items():
-                judged = [match.judge(side) for side in (match.real, match.fake)]
-                logits[name] = [per_sample(each.logits, each.mask) for each in judged]
-            first = next(iter(matches.values()), None)
-            symptoms = {} if first is None else loop.game.symptoms(step, first)
-        return _Asked(matches, logits, symptoms)
+        return Step(batch, random, loop.clock, decode=loop.decode)
 
     def _held_out(self) -> list[Batch]:
         """Real samples that training does not see; none where there are too few."""
@@ -211,11 +221,12 @@ class Monitor:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What was found on one batch: matches, logits of real and made samples, the game's own signals."""
+    """What was found on one batch: matches, logits of real and made samples, the game's own signals, what was made."""
 
     matches: Mapping[str, Match]
     logits: Mapping[str, list[Tensor]]
     symptoms: Mapping[str, Tensor]
+    made: dict[str, Any]
 
 
 class _Reference:
@@ -331,6 +342,11 @@ def _undisturbed(players: Mapping[str, nn.Module]) -> Iterator[None]:
 
 def _joined(asked: list[_Asked], name: str, side: str) -> Tensor:
     return torch.cat([each.logits[name][side == "fake"] for each in asked])
+
+
+def _judged(match: Match, samples: Tensor) -> Tensor:
+    judgement = match.judge(samples)
+    return per_sample(judgement.logits, judgement.mask)
 
 
 def _full(pictures: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from cardigan.recipe import AUTO, Recipe, load_recipe
 from cardigan.run import Run, check_out, create_run, open_run
 from cardigan.training import checkpoint
 from cardigan.training.engine import EngineChoice, choose, environment, start_fabric
+from cardigan.training.estimate import Estimate, timed
 from cardigan.training.guard import Guard
 from cardigan.training.loop import Loop
 from cardigan.training.play import Play, held
@@ -88,6 +89,29 @@ def train(
     progress.started(run, loaded, dataset, choice)
     with closing(dataset):
         return _play(run, loop, scorer, Guard(run, loaded, dataset.form.size), 0.0, progress)
+
+
+def rehearse(
+    recipe: str | Path | Recipe,
+    overrides: Iterable[str] = (),
+    *,
+    data: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[Recipe, Estimate]:
+    """What `train` with the same arguments would take on this machine: a few rounds are played, nothing is written.
+
+    Raises:
+        CardiganError: what `train` would raise before it begins.
+    """
+    proposal = propose(data, overrides) if recipe == AUTO else None
+    loaded = proposal.recipe if proposal else load_recipe(recipe, overrides, data)
+    fabric, progress = start_fabric(loaded.engine), progress or Silent()
+    if proposal:
+        progress.proposed(proposal)
+    with closing(_load_data(loaded, fabric, progress)) as dataset:
+        if dataset.settled:
+            loaded = loaded.but(data=dict(dataset.settled))
+        return loaded, timed(loaded, dataset, fabric)
 
 
 def resume(
