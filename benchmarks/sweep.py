@@ -2,6 +2,7 @@
 
     CARDIGAN_DATA=... python benchmarks/sweep.py [--count 60] [--folder runs/sweep] [--only default plain guarded]
 
+A run in which the guard would do nothing is not trained twice: it has the same weights with and without it (tests).
 Resumable: what was trained and judged is not done again. Configurations (objective, penalties, rates, momenta, widths,
 depth, normalisation, batch, turns) are drawn from a fixed seed and stand in the results. Every run has the same budget
 in samples drawn, thrown-away ones among them. A run ends well when the classifier of these data sees all ten digits
@@ -29,9 +30,11 @@ import cardigan
 from cardigan.data.base import Dataset
 from cardigan.extractors.base import Extractor
 from cardigan.extractors.local import local
+from cardigan.health.history import read
 from cardigan.metrics.frechet import frechet_distance
 from cardigan.metrics.moments import Moments
 from cardigan.run import Run
+from cardigan.training.guard import Guard
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "stability" / "sweep.json"
 DEFAULTS = 10
@@ -69,7 +72,11 @@ def main() -> None:
                 jobs.append((kind, number, (*configuration, *extra)))
     judge = Judge()
     for kind, number, overrides in jobs:
-        row = job(arguments.folder / f"{kind}-{number:02d}", overrides, judge)
+        plain = arguments.folder / f"plain-{number:02d}"
+        if kind == "guarded" and left_alone(plain):
+            row = json.loads((plain / "result.json").read_text()) | {"left alone": True}
+        else:
+            row = job(arguments.folder / f"{kind}-{number:02d}", overrides, judge)
         keep(kind, number, {"overrides": list(overrides), **row})
         print(kind, number, json.dumps({key: row[key] for key in ("distance", "classes")}), flush=True)
     print(json.dumps(summary(json.loads(RESULTS.read_text())), indent=1))
@@ -142,6 +149,15 @@ def job(folder: Path, overrides: tuple[str, ...], judge: "Judge") -> dict[str, A
             raise SystemExit(done.stderr)
         result.write_text(json.dumps(judge(Run(folder)) | {"ended": done.stderr.strip()[-200:]}))
     return dict(json.loads(result.read_text()))
+
+
+def left_alone(folder: Path) -> bool:
+    """Whether the guard would have done nothing in the run without it: it then has the very weights of that run."""
+    if not (folder / "result.json").exists() or json.loads((folder / "result.json").read_text())["ended"]:
+        return False
+    run = Run(folder)
+    guard, readings = Guard(run, run.recipe, 14 * 14), [entry.reading for entry in read(run.health_file)]
+    return all(guard.decide(readings[:count], []) is None for count in range(1, len(readings) + 1))
 
 
 class Judge:
