@@ -75,6 +75,7 @@ SICK = {
     },
     "flat-discriminator": {"discriminator__gap": 1e-4, "samples__distance": 1.2},
     "mode-collapse": {"samples__classes": 3.0, "samples__coverage": 0.25},
+    "stalled": {"samples__distance": 1.2},
     "frozen-generator": {"generator__step": 0.0},
     "overfitting": {"discriminator__overfit": 0.8, "discriminator__overfit_sure": 9.0},
     "constant-data": {"data__spread": 0.0},

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from cardigan.health.diagnosis import LEVELS, Diagnosis, Finding, Level, Reading, Rule
 
 GUARDED = "or run with --guard"
+LAST_RESORT = "stalled"
 PENALTIES = ("r1", "r2", "gradient", "dragan")
 
 
 def diagnose(history: Sequence[Reading]) -> list[Diagnosis]:
-    """What is wrong after the last of these readings, the worst first."""
+    """What is wrong after the last of these readings, the worst first; that it stalls only where nothing else is."""
     found = [diagnosis for rule in RULES if (diagnosis := rule.diagnose(history)) is not None]
+    if any(each.name != LAST_RESORT and each.level != "info" for each in found):
+        found = [each for each in found if each.name != LAST_RESORT]
     return sorted(found, key=lambda each: -LEVELS.index(each.level))
 
 
@@ -134,6 +137,17 @@ def collapse(history: Sequence[Reading]) -> Finding | None:
         return None
     bad = classes <= 0.4 * all_classes or coverage <= 0.3 or diversity <= 0.3 or repeated >= 0.6
     return Finding(_level(bad), "; ".join(said))
+
+
+def stalled(history: Sequence[Reading]) -> Finding | None:
+    """Samples have stopped coming nearer to real ones, and are not there."""
+    now = history[-1]
+    far = _farness(now)
+    if far < 1.25 or now.clock < 30_000 or "game/effect" in now.signals or _constant(now) or _approaching(history):
+        return None
+    return Finding(
+        "warning", f"samples lie {far:.1f} times as far from real ones as unseen real ones do, and come no nearer"
+    )
 
 
 def frozen(history: Sequence[Reading]) -> Finding | None:
@@ -360,6 +374,11 @@ RULES: tuple[Rule, ...] = (
         "mode-collapse", "Mode collapse", collapse,
         f"Add R1 and R2 (game.penalties), game.objective=relativistic, lower rates, {GUARDED}.",
         patience=3, grace=3, learns=True,
+    ),
+    Rule(
+        "stalled", "Samples come no nearer", stalled,
+        f"Use game.objective=relativistic with R1 and R2, another training.rates.generator, more width, {GUARDED}.",
+        patience=3, grace=6,
     ),
     Rule(
         "frozen-generator", "The generator does not move", frozen,
