@@ -1,23 +1,21 @@
 """What training a recipe will take on this machine, told before it starts: a few rounds on made-up samples."""
 
-import resource
-import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from math import log2
-from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from cardigan.data.base import Codec, Dataset
+from cardigan.machine import forget_peak, peak_memory
 from cardigan.recipe import Recipe
 from cardigan.sample import Batch, Form
 from cardigan.tokens import SPECIAL
+from cardigan.training.batch import settle
 from cardigan.training.checkpoint import KEEP_LAST
-from cardigan.training.engine import EngineChoice, applied, choose, start_fabric
+from cardigan.training.engine import applied, start_fabric
 from cardigan.training.loop import Loop
 
 ROUNDS = 8
@@ -37,6 +35,7 @@ class Estimate:
         disk: bytes of the run folder's checkpoints at its end.
         engine: what the engine chose, in words.
         parameters: numbers learned, by player.
+        batch: samples of one turn.
     """
 
     rate: float
@@ -45,6 +44,7 @@ class Estimate:
     disk: int
     engine: str
     parameters: dict[str, int]
+    batch: int
 
     def lines(self, recipe: Recipe) -> list[str]:
         """For people: time to the budget, memory, disk, what is learned."""
@@ -52,7 +52,7 @@ class Estimate:
         budget = f"{training.samples:,} samples" if training.samples else f"{training.minutes:g} minutes"
         learned = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
         return [
-            f"{self.rate:,.0f} samples/s ({self.engine}): {budget} take {duration(self.seconds)}",
+            f"{self.rate:,.0f} samples/s ({self.engine}, batch {self.batch}): {budget} take {duration(self.seconds)}",
             f"memory about {size(self.memory)}, checkpoints {size(self.disk)}",
             f"parameters: {learned}",
         ]
@@ -115,21 +115,19 @@ def estimate(recipe: Recipe, form: Form) -> Estimate:
 
 def timed(recipe: Recipe, dataset: Dataset, fabric: Fabric) -> Estimate:
     """The same on the samples of `dataset`, of which memory is asked too."""
-    form, dataset = dataset.form, dataset.to(fabric.device)
-
-    def play(choice: EngineChoice) -> Loop:
-        return Loop(recipe, dataset, choice, fabric)
-
-    choice = choose(recipe.engine, lambda each: play(each).round, fabric, len(form.shape) == 3)
+    dataset = dataset.to(fabric.device)
+    recipe, choice = settle(recipe, dataset, fabric)
     with applied(choice):
-        _forget_peak()
-        loop = play(choice)
+        forget_peak()
+        loop = Loop(recipe, dataset, choice, fabric)
         rate = _rate(loop)
     parameters = {name: count_parameters(player) for name, player in loop.game.players.items()}
     averaged = sum(parameters[name] for name in loop.game.averaged)
     checkpoint = 4 * (3 * sum(parameters.values()) + averaged)  # weights, two moments, average, in four bytes each
     seconds = _seconds(recipe, rate)
-    return Estimate(rate, seconds, _peak(), checkpoint * _kept(rate * seconds, recipe), choice.describe(), parameters)
+    disk = checkpoint * _kept(rate * seconds, recipe)
+    batch = recipe.training.batch
+    return Estimate(rate, seconds, peak_memory(), disk, choice.describe(), parameters, batch)
 
 
 def _rate(loop: Loop) -> float:
@@ -154,25 +152,6 @@ def _seconds(recipe: Recipe, rate: float) -> float:
 def _kept(samples: float, recipe: Recipe) -> int:
     """Checkpoints that are left at the end: the last few and the first of every doubling."""
     return KEEP_LAST + max(0, round(log2(max(1.0, samples / recipe.records.checkpoint))))
-
-
-def _forget_peak() -> None:
-    """Let the peak of memory be that of what follows, where the system can."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak() -> int:
-    """Bytes of memory that this process has held at most: on the GPU if it trains there."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated()
-    with suppress(OSError):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most
 
 
 def count_parameters(module: nn.Module) -> int:

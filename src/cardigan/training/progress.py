@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from cardigan.data.base import Watch, silent
 from cardigan.health.diagnosis import Diagnosis
+from cardigan.machine import peak_memory
 from cardigan.recipe import Recipe
 from cardigan.run import Run
 from cardigan.training.engine import EngineChoice
@@ -222,6 +223,7 @@ class Terminal(Progress):
         self._say(f"  sample grid   {run.latest_grid()}")
         self._say(f"  curves        {run.folder / 'curves.png'}")
         self._say(f"  run folder    {run.folder}")
+        self._say(f"  peak memory   {peak_memory() / 2**20:,.0f} MiB")
         self._say(f"next: {dataset.codec.usage(str(run.folder))}")
 
     def _remark(self, dataset: "Dataset") -> None:

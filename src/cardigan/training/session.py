@@ -16,11 +16,13 @@ from cardigan.data.codec import save_codec
 from cardigan.errors import CardiganError
 from cardigan.extractors.local import local
 from cardigan.files import writable, write_text
+from cardigan.machine import peak_memory
 from cardigan.proposal import propose
 from cardigan.recipe import AUTO, Recipe, load_recipe
 from cardigan.run import Run, check_out, create_run, open_run
 from cardigan.training import checkpoint
-from cardigan.training.engine import EngineChoice, choose, environment, start_fabric
+from cardigan.training.batch import settle
+from cardigan.training.engine import EngineChoice, environment, start_fabric
 from cardigan.training.estimate import Estimate, timed
 from cardigan.training.guard import Guard
 from cardigan.training.loop import Loop
@@ -78,7 +80,7 @@ def train(
     dataset = _load_data(loaded, fabric, progress)
     if dataset.settled:
         loaded = loaded.but(data=dict(dataset.settled))
-    choice = _choose(loaded, dataset, fabric)
+    loaded, choice = settle(loaded, dataset, fabric)
     choice.apply()
     loop = Loop(loaded, dataset, choice, fabric)
     scorer = _scorer(loop, progress)
@@ -146,7 +148,7 @@ def resume(
             f"{run.folder}: {recipe.data.source} is no longer the data that this run was trained on (or is streamed "
             "now and was not then, or the other way round: data.storage)"
         )
-    choice = recorded.engine if recorded else _choose(recipe, dataset, fabric)
+    choice = recorded.engine if recorded else settle(recipe, dataset, fabric)[1]
     choice.apply()
     interventions = 0 if path is None else int(checkpoint.verify(path).get("interventions", 0))
     guard = Guard.of(run, recipe, dataset.form.size, interventions)
@@ -183,6 +185,8 @@ def _play(run: Run, loop: Loop, scorer: Scorer | None, guard: Guard, minutes: fl
 
     play = Play(run, loop, scorer, guard, minutes, progress, rebuild)
     over = play.play()
+    if loop.fabric.is_global_zero:
+        _remember_peak(run)
     if over > 0:
         raise Interrupted(run, over)
     progress.finished(run, loop.dataset, play.loop.clock, play.minutes)
@@ -205,11 +209,6 @@ def _load_data(recipe: Recipe, fabric: Fabric, progress: Progress) -> Dataset:
     if len(dataset) == 0:
         raise CardiganError(f"data.source: {recipe.data.source} has no samples to train on")
     return dataset.to(fabric.device)
-
-
-def _choose(recipe: Recipe, dataset: Dataset, fabric: Fabric) -> EngineChoice:
-    pictures = len(dataset.form.shape) == 3
-    return choose(recipe.engine, lambda choice: Loop(recipe, dataset, choice, fabric).round, fabric, pictures)
 
 
 @dataclass
@@ -241,6 +240,12 @@ def _describe(run: Run, choice: EngineChoice, dataset: Dataset) -> None:
         "form": asdict(dataset.form),
     }
     write_text(run.environment_file, json.dumps(content, indent=1))
+
+
+def _remember_peak(run: Run) -> None:
+    """Write the largest memory that this process has held into environment.json, in bytes."""
+    with writable(run.folder):
+        write_text(run.environment_file, json.dumps(run.environment | {"peak_memory": peak_memory()}, indent=1))
 
 
 def _environment_changes(recorded: dict[str, Any]) -> list[str]:

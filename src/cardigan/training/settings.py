@@ -1,14 +1,43 @@
 """How long, with what and on what a recipe trains, and what it records."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from cardigan.settings import Choice, Count, Settings
 from cardigan.training.average import AverageSettings
 from cardigan.training.lookahead import LookaheadSettings
 from cardigan.training.moves import Order
 from cardigan.training.optimizers import OPTIMIZERS, Adam, Optimizer, Schedule
+
+AUTO_BATCH = 0
+"""What `training.batch=auto` is until it is settled."""
+
+
+def _parse_batch(value: Any) -> Any:
+    if value == "auto":
+        return AUTO_BATCH
+    if value == AUTO_BATCH and not isinstance(value, bool):
+        raise ValueError("a batch has one sample or more; allowed: auto, or 1 to 1,000,000")
+    return value
+
+
+def _show_batch(value: int) -> int | str:
+    return value or "auto"
+
+
+Batch = Annotated[
+    int, BeforeValidator(_parse_batch), Field(ge=0, le=1_000_000), PlainSerializer(_show_batch, return_type=int | str)
+]
+"""Samples: a number, or "auto"."""
 
 
 class Training(Settings):
@@ -18,8 +47,9 @@ class Training(Settings):
     """Budget in real samples drawn, whichever player used them; null: none."""
     minutes: PositiveFloat | None = None
     """Budget in minutes of training; null: none."""
-    batch: Annotated[int, Field(ge=1, le=1_000_000)] = 64
-    """Real samples of one turn, over all processes."""
+    batch: Batch = 64
+    """Real samples of one turn, over all processes. auto: settled before training, the smallest that keeps the machine
+    busy and fits into its memory."""
     accumulate: PositiveInt = 1
     """Slices a batch is worked off in, one after another, to save memory."""
     seed: NonNegativeInt = 0
@@ -62,9 +92,11 @@ class Engine(Settings):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: Annotated[int, Field(ge=1, le=4096)] = 1
-    """Processes per machine, one per device."""
+    """Processes per machine, one per device; torchrun and SLURM say themselves how many they have started."""
     nodes: Annotated[int, Field(ge=1, le=4096)] = 1
     """Machines."""
+    timeout: PositiveFloat = 600
+    """Seconds that processes wait for each other, after which all end; more than process 0 takes to score."""
     precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
     """bf16 and fp16 keep weights, losses and penalties in fp32 (autocast); fp16 needs CUDA."""
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
