@@ -178,13 +178,13 @@ HEALTHY: dict[str, tuple[str, ...]] = {
     "toy-ring": ("training.samples=400k",),
     "toy-grid": ("training.samples=600k",),
     "digits": ("training.samples=60k",),
-    "mnist-mlp": ("training.samples=60k",),
-    "mnist-dcgan": ("training.samples=24k", "game.networks.width=16"),
+    "mnist-wgan": ("training.samples=120k", "game.networks.width=16"),
+    "mnist-dcgan": ("training.samples=80k", "game.networks.width=16"),
     "mnist-relativistic": ("training.samples=32k",),
-    "mnist-lsgan": ("training.samples=24k", "game.networks.width=16"),
-    "mnist-wgan-gp": ("training.samples=40k", "game.networks.width=16"),
-    "mnist-hinge": ("training.samples=24k", "game.networks.width=16"),
-    "mnist-dragan": ("training.samples=24k", "game.networks.width=16"),
+    "mnist-lsgan": ("training.samples=80k", "game.networks.width=16"),
+    "mnist-wgan-gp": ("training.samples=160k", "game.networks.width=16"),
+    "mnist-hinge": ("training.samples=80k", "game.networks.width=16"),
+    "mnist-dragan": ("training.samples=80k", "game.networks.width=16"),
     "mnist-conditional": ("training.samples=32k",),
     "mnist-acgan": ("training.samples=32k",),
     "emoji": ("training.samples=16k", "game.networks.width=16"),
@@ -196,7 +196,7 @@ HEALTHY: dict[str, tuple[str, ...]] = {
     "molecules": ("training.samples=40k", "game.start=30k", "game.warmup=4k"),
     "oracle": ("training.samples=24k", "data.words=500", "game.start=16k", "game.warmup=4k"),
 }
-"""Twenty recipes -> what makes them short."""
+"""Twenty recipes -> what makes them short, but long enough to learn what there is."""
 
 
 def main() -> None:

@@ -142,20 +142,32 @@ def collapse(history: Sequence[Reading]) -> Finding | None:
 def stalled(history: Sequence[Reading]) -> Finding | None:
     """Samples have stopped coming nearer to real ones, and are not there."""
     now = history[-1]
-    far = _farness(now)
-    if far < 1.25 or now.clock < 30_000 or "game/effect" in now.signals or _constant(now) or _approaching(history):
+    far, progress = _farness(now), now.get("progress", 1.0)
+    if far < 1.25 or now.clock < 30_000 or progress < 0.3 or _gained(history):
+        return None
+    if "game/effect" in now.signals or _constant(now):
         return None
     return Finding(
         "warning", f"samples lie {far:.1f} times as far from real ones as unseen real ones do, and come no nearer"
     )
 
 
+def _gained(history: Sequence[Reading]) -> bool:
+    """Whether samples came nearer to real ones, by 3%, from the third quarter of training until now to the fourth."""
+    now = history[-1].clock
+    third, fourth = (
+        [each.get("samples/distance") for each in history if start * now < each.clock <= (start + 0.25) * now]
+        for start in (0.5, 0.75)
+    )
+    return not third or not fourth or sum(fourth) / len(fourth) < 0.97 * sum(third) / len(third)
+
+
 def frozen(history: Sequence[Reading]) -> Finding | None:
-    """A generator does not move, or is where its average is."""
+    """A generator does not move, or is where its average is; without an average it is that itself, at 0."""
     now = history[-1]
     for name in generators(now):
         step, apart = now.get(f"{name}/step"), now.get(f"{name}/from_average")
-        if step < 1e-7 or apart < 1e-7:
+        if step < 1e-7 or 0 < apart < 1e-7:
             return Finding(
                 "critical",
                 f"a step changes the {words(name)} by {step:.1g} of its weights, {apart:.1g} from their average",
