@@ -1,6 +1,7 @@
 """`training.batch=auto` and what is told before training starts."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -9,6 +10,7 @@ import cardigan
 from cardigan.cli import app
 from cardigan.errors import CardiganError
 from cardigan.training import batch
+from cardigan.training.engine import EngineChoice
 from cardigan.training.settings import AUTO_BATCH
 
 EXACT = "engine={device: cpu, precision: fp32, memory_format: contiguous, matmul: highest, threads: 1}"
@@ -59,3 +61,32 @@ def test_a_rehearsal_tells_and_writes_nothing(tmp_path: Path, monkeypatch: pytes
     assert result.exit_code == 0, result.output
     assert "samples/s" in result.output and "memory about" in result.output and "generator" in result.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_engine_s_choice_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDIGAN_CACHE", str(tmp_path / "cache"))
+    probes = list[str]()
+    choose = batch.choose
+
+    def counted(*arguments: Any) -> EngineChoice:
+        probes.append("probe")
+        return choose(*arguments)
+
+    monkeypatch.setattr(batch, "choose", counted)
+    options = ["engine.device=cpu", "engine.threads=1", "training.samples=1k", "game.networks.width=8"]
+    first, second = (cardigan.train("digits", options, out=tmp_path / name) for name in ("one", "two"))
+    assert first.environment["engine"] == second.environment["engine"] and len(probes) == 1
+    cardigan.train("digits", [*options, "training.batch=32"], out=tmp_path / "three")
+    assert len(probes) == 2
+    (entry,) = list((tmp_path / "cache" / "engines").glob("*/choice.json"))[:1]
+    for each in (tmp_path / "cache" / "engines").glob("*/choice.json"):
+        each.write_text("nonsense")
+    cardigan.train("digits", options, out=tmp_path / "four")
+    assert len(probes) == 3 and entry.exists()
+
+
+def test_a_cache_that_cannot_be_written_costs_a_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CARDIGAN_CACHE", str(tmp_path / "file"))
+    options = ["engine.device=cpu", "engine.threads=1", "training.samples=1k", "game.networks.width=8"]
+    assert cardigan.train("digits", options, out=tmp_path / "one").environment["engine"]["threads"] == 1

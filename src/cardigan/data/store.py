@@ -24,7 +24,7 @@ from cardigan.files import is_held, read_json, write_text
 
 VARIABLE = "CARDIGAN_CACHE"
 """Environment variable: the cache folder, where it should not be the user's usual one."""
-KINDS = ("pictures", "looks", "index", "packed", "extractors", "features", "tokens")
+KINDS = ("pictures", "looks", "index", "packed", "extractors", "features", "tokens", "engines")
 """Kinds of entries; whatever else lies in the folder is not ours."""
 ABOUT = "entry.json"
 _CHUNK = 2**22

@@ -10,6 +10,7 @@ from cardigan.data.base import Dataset
 from cardigan.errors import CardiganError
 from cardigan.machine import available_memory, forget_peak, peak_memory
 from cardigan.recipe import Recipe
+from cardigan.training.choices import remembered
 from cardigan.training.engine import EngineChoice, applied, choose
 from cardigan.training.loop import Loop
 from cardigan.training.settings import AUTO_BATCH
@@ -34,7 +35,12 @@ def settle(recipe: Recipe, dataset: Dataset, fabric: Fabric) -> tuple[Recipe, En
     pictures = len(dataset.form.shape) == 3
     asked = recipe.training.batch != AUTO_BATCH
     usual = recipe if asked else recipe.but(f"training.batch={_of_parts(recipe, fabric)}")
-    choice = choose(recipe.engine, lambda each: Loop(usual, dataset, each, fabric).round, fabric, pictures)
+
+    def probe() -> EngineChoice:
+        return choose(recipe.engine, lambda each: Loop(usual, dataset, each, fabric).round, fabric, pictures)
+
+    open_ = fabric.world_size == 1 and "auto" in (recipe.engine.precision, recipe.engine.memory_format)
+    choice = remembered(usual, dataset.form, probe) if open_ else probe()
     if asked or fabric.world_size > 1:
         return usual, choice
     return recipe.but(f"training.batch={_found(recipe, dataset, choice, fabric)}"), choice
