@@ -15,9 +15,9 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from scipy.stats import t
-from sweep import BASE, Judge, job
 
 from cardigan.training.engine import environment
+from sweep import BASE, Judge, job
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "benchmarks" / "precision.json"
 
