@@ -130,7 +130,7 @@ FAILURES: dict[str, Failure] = {
             "training.optimizer={rate: 1e-2, betas: [0.9, 0.999]}",
             "training.samples=24k",
         ),
-        ("discriminator-wins", "mode-collapse", "vanishing-gradient", "large-steps"),
+        ("discriminator-wins", "mode-collapse", "vanishing-gradient", "oscillation"),
     ),
     "saturating objective": Failure(
         "digits",

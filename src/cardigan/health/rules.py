@@ -78,7 +78,7 @@ def wins(history: Sequence[Reading]) -> Finding | None:
         accuracy = now.get(f"{name}/accuracy")
         unseen = now.get(f"{name}/accuracy_held_out", accuracy)
         far = _farness(now)
-        if min(accuracy, unseen) >= 0.998 and far >= 1.25 and not _approaching(history):
+        if min(accuracy, unseen) >= 0.998 and far >= 1.25 and not _gained(history):
             gap = now.get(f"{name}/gap")
             return Finding(
                 _level(far >= 2),
@@ -107,7 +107,7 @@ def flat(history: Sequence[Reading]) -> Finding | None:
     for name in discriminators(now):
         gap, far = abs(now.get(f"{name}/gap")), _farness(now)
         accuracy = now.get(f"{name}/accuracy")
-        if (gap < 2e-3 or abs(accuracy - 0.5) < 0.05) and far >= 1.5 and not _approaching(history):
+        if (gap < 2e-3 or abs(accuracy - 0.5) < 0.05) and far >= 1.5 and not _gained(history):
             return Finding(
                 "warning",
                 f"the {words(name)} tells real from made samples by {gap:.2g} only (accuracy {accuracy:.2f}), though "
@@ -133,7 +133,7 @@ def collapse(history: Sequence[Reading]) -> Finding | None:
         said.append(f"samples are {1 / max(diversity, 1e-3):.3g} times closer to each other than real ones")
     if repeated >= 0.3:
         said.append(f"{repeated:.0%} of the samples have a twin among 128")
-    if not said or _approaching(history):
+    if not said or _gained(history):
         return None
     bad = classes <= 0.4 * all_classes or coverage <= 0.3 or diversity <= 0.3 or repeated >= 0.6
     return Finding(_level(bad), "; ".join(said))
@@ -150,16 +150,6 @@ def stalled(history: Sequence[Reading]) -> Finding | None:
     return Finding(
         "warning", f"samples lie {far:.1f} times as far from real ones as unseen real ones do, and come no nearer"
     )
-
-
-def _gained(history: Sequence[Reading]) -> bool:
-    """Whether samples came nearer to real ones, by 3%, from the third quarter of training until now to the fourth."""
-    now = history[-1].clock
-    third, fourth = (
-        [each.get("samples/distance") for each in history if start * now < each.clock <= (start + 0.25) * now]
-        for start in (0.5, 0.75)
-    )
-    return not third or not fourth or sum(fourth) / len(fourth) < 0.97 * sum(third) / len(third)
 
 
 def frozen(history: Sequence[Reading]) -> Finding | None:
@@ -345,10 +335,14 @@ def _farness(reading: Reading) -> float:
     return made / max(real, 1e-6) if made - real > 0.12 else 1.0
 
 
-def _approaching(history: Sequence[Reading]) -> bool:
-    """Whether samples are still coming nearer to real ones: by 3% from three readings to the next three."""
-    found = [each.get("samples/distance") for each in history[-6:]]
-    return len(found) == 6 and sum(found[3:]) < 0.97 * sum(found[:3])
+def _gained(history: Sequence[Reading]) -> bool:
+    """Whether samples came nearer to real ones, by 3%, from the third quarter of training until now to the fourth."""
+    now = history[-1].clock
+    third, fourth = (
+        [each.get("samples/distance") for each in history if start * now < each.clock <= (start + 0.25) * now]
+        for start in (0.5, 0.75)
+    )
+    return not third or not fourth or sum(fourth) / len(fourth) < 0.97 * sum(third) / len(third)
 
 
 def words(player: str) -> str:

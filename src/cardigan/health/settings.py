@@ -8,7 +8,7 @@ from cardigan.settings import Count, Settings
 
 USUAL = 5_000
 """Samples between two readings, unless they are asked for."""
-BATCHES = 100
+BATCHES = 150
 """The least then, in batches: a reading takes the time of one or two."""
 
 
@@ -16,7 +16,7 @@ class Health(Settings):
     """Readings of a game's health while it trains: health.jsonl, `cardigan doctor`."""
 
     interval: Literal["auto"] | Count | None = "auto"
-    """Samples between two readings; the first ones come sooner, each 1.5 times later than the last. auto: 5,000, or 100
+    """Samples between two readings; the first ones come sooner, each 1.5 times later than the last. auto: 5,000, or 150
     batches if those are more, so that readings take little of the time; null: none."""
     samples: Annotated[int, Field(ge=16, le=4096)] = 128
     """Of each kind (real, held out, generated) that a reading looks at, at most; fewer where batches are small."""

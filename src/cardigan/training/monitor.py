@@ -240,6 +240,7 @@ class _Reference:
         self.eye = Eye(dataset.form, samples)
         self.features = self.eye(samples)
         self.spread = spread(self.features)
+        self.usual: Tensor | None = None
         self.alike = ALIKE if dataset.form.size >= DIMENSIONS else 0.0
         self.repeated = duplicates(self.features, self.alike * self.spread)
         labels = [batch.label for batch in batches if batch.label is not None]
@@ -253,9 +254,11 @@ class _Reference:
 
     def compare(self, fake: Tensor, real: Tensor, wanted: Tensor | None) -> dict[str, Any]:
         """Signals of `fake` samples beside as many `real` ones; `wanted`: classes that were asked for."""
-        made, theirs = self.eye(fake), self.eye(real)
+        made = self.eye(fake)
+        if self.usual is None:  # the same real samples each time
+            self.usual = spread(self.eye(real)).clamp(min=1e-6)
         found: dict[str, Any] = {
-            "samples/diversity": spread(made) / spread(theirs).clamp(min=1e-6),
+            "samples/diversity": spread(made) / self.usual,
             "samples/duplicates": duplicates(made, self.alike * self.spread),
             "samples/coverage": coverage(self._counts(made), self.shares),
             "samples/distance": torch.cdist(made, self.features).amin(1).mean() / self.spread.clamp(min=1e-6),
