@@ -155,7 +155,7 @@ FAILURES: dict[str, Failure] = {
     "collapse on a ring": Failure(
         "toy-ring",
         (PLAIN, "game.objective=minimax", "training.optimizer.betas=[0.9, 0.999]", "training.samples=300k"),
-        ("mode-collapse", "vanishing-gradient"),
+        ("mode-collapse", "vanishing-gradient", "oscillation"),
     ),
     "going in circles": Failure(
         "toy-ring",
