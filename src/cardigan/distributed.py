@@ -37,6 +37,29 @@ def gathered(values: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+@torch.no_grad()
+def averaged(values: Tensor) -> Tensor:
+    """`values` (any shape, the same in every process), replaced by their mean over processes, without gradient.
+
+    A collective call.
+    """
+    if world_size() > 1:
+        dist.all_reduce(values)
+        values /= world_size()
+    return values
+
+
+@torch.no_grad()
+def largest(values: Tensor) -> Tensor:
+    """`values` (any shape, the same in every process), replaced by their maximum over processes.
+
+    A collective call.
+    """
+    if world_size() > 1:
+        dist.all_reduce(values, dist.ReduceOp.MAX)
+    return values
+
+
 class _Sum(torch.autograd.Function):
     """Sum over all processes, whose gradient is the sum of all processes' gradients.
 

@@ -1,24 +1,26 @@
 """What the engine chooses by itself: precision, memory layout, matmul backend, threads, fused optimizer.
 
-The choice is made by a short probe on a throw-away copy of the players, recorded in the run and taken over on resume:
-equal seed and equal choice give equal bits.
+The choice is made by a short probe on a throw-away copy of the players, remembered (`choices`), recorded in the run and
+taken over on resume: equal seed and equal choice give equal bits.
 """
 
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import DoublePrecision, MixedPrecision, Precision
+from lightning_fabric.strategies import DDPStrategy
 
 from cardigan.data.workers import usable_cores
 from cardigan.errors import CardiganError
 from cardigan.machine import bf16_pays, seconds
+from cardigan.training.processes import gather, placed
 from cardigan.training.settings import Engine
 
 EXACT = 1e-5
@@ -72,24 +74,26 @@ def precision_plugin(choice: EngineChoice, device: torch.device) -> Precision:
 
 
 def start_fabric(engine: Engine) -> Fabric:
-    """Launch the processes that `engine` asks for (torchrun's and SLURM's environments are honoured by Fabric).
+    """Launch the processes that `engine` asks for, or join those that torchrun or SLURM has started.
 
     Raises:
-        CardiganError: a device that is not there, or a precision that it cannot do.
+        CardiganError: a device that is not there, a precision that it cannot do, processes that do not come together.
     """
     cuda = torch.cuda.is_available() if engine.device == "auto" else engine.device == "cuda"
     if cuda and not torch.cuda.is_available():
         raise CardiganError("engine.device: no CUDA device is available here; allowed: auto, cpu")
     if engine.precision == "fp16" and not cuda:
         raise CardiganError("engine.precision: fp16 needs a CUDA device; allowed here: auto, fp32, bf16, fp64")
-    many = engine.devices * engine.nodes > 1 or "TORCHELASTIC_RUN_ID" in os.environ
+    here, machines = placed(engine)
+    many = here * machines > 1
     fabric = Fabric(
         accelerator="cuda" if cuda else "cpu",
-        devices=engine.devices,
-        num_nodes=engine.nodes,
-        strategy="ddp" if many else "auto",
+        devices=here,
+        num_nodes=machines,
+        strategy=DDPStrategy(timeout=timedelta(seconds=engine.timeout)) if many else "auto",
     )
-    fabric.launch()
+    if many:
+        gather(fabric, here, machines, engine.timeout)
     return fabric
 
 

@@ -5,7 +5,7 @@ Nothing here knows what kind of sample is trained on, writes a file or waits for
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from cardigan.data.base import Dataset
+from cardigan.distributed import averaged
 from cardigan.errors import CardiganError
 from cardigan.extractors.local import local
 from cardigan.games.base import Game, Step, Turn, total
@@ -171,16 +172,18 @@ class Loop:
             stream: tells its random numbers from those of the same turn on another batch.
             recorded: whether the losses are written down.
         """
-        parameters = self._parameters(turn)
+        parameters, found = self._parameters(turn), list[dict[str, Tensor]]()
         for shard, step in zip(self._my_shards(), steps, strict=True):
             step.count, step.random = self.counts[turn.name], self._random(turn.name, shard, stream)
             step.signals = {}
             with use(step.random), self.precision.forward_context():
                 terms = turn.loss(step)
             self.precision.backward(total(terms) / len(steps), None, inputs=parameters)
-            if recorded:
-                self._record(turn, terms, step)
-        self._reduce(parameters)
+            found.append({name: value.detach() for name, value in {**terms, **step.signals}.items()})
+        means = self._reduce(parameters, found)
+        if recorded:
+            for name, value in means.items():
+                self.meter.add(f"{turn.name}/{name}", value)
         self.counts[turn.name] += 1
         gradient = [parameter.grad for parameter in parameters]
         for parameter in parameters:  # so that the next turn's does not come on top
@@ -233,23 +236,29 @@ class Loop:
         self.precision.optimizer_step(optimizer)
         self.motions[player] = Motion(gradient, _norm(before), _norm(torch._foreach_sub(weights, before)))
 
-    def _record(self, turn: Turn, terms: Mapping[str, Tensor], step: Step) -> None:
-        for name, value in {**terms, **step.signals}.items():
-            self.meter.add(f"{turn.name}/{name}", value.to(self.fabric.device))
+    def _reduce(self, parameters: list[nn.Parameter], found: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Average the gradients over processes, and what was `found` on each slice of the batch over all slices.
 
-    def _reduce(self, parameters: list[nn.Parameter]) -> None:
-        """Average the gradients over processes: one flat all-reduce of raw modules (see docs/architecture.md)."""
+        One flat all-reduce of raw modules carries both (see docs/architecture.md).
+        """
+        means = {name: self._mean([each[name] for each in found]) for name in found[0]}
         if self.fabric.world_size == 1:
-            return
+            return means
         for parameter in parameters:
             if parameter.grad is None:  # every process must reduce the same tensors
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        reduced = self.fabric.all_reduce(flat, reduce_op="mean")
-        assert isinstance(reduced, Tensor)
-        for gradient, part in zip(gradients, reduced.split([each.numel() for each in gradients]), strict=True):
+        mixed = [*gradients, *means.values()]
+        flat = averaged(torch.cat([each.reshape(-1).to(self.choice.dtype) for each in mixed]))
+        parts = flat.split([each.numel() for each in mixed])
+        for gradient, part in zip(gradients, parts, strict=False):
             gradient.copy_(part.view_as(gradient))
+        shared = zip(means.items(), parts[len(gradients) :], strict=True)
+        return {name: part.view_as(value).to(value.dtype) for (name, value), part in shared}
+
+    def _mean(self, values: list[Tensor]) -> Tensor:
+        device = self.fabric.device
+        return values[0].to(device) if len(values) == 1 else torch.stack([each.to(device) for each in values]).mean(0)
 
     def decode(self, samples: Tensor) -> list[Any]:
         """Samples as what people see."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from cardigan.errors import CardiganError
+from cardigan.distributed import largest
 from cardigan.files import writable
 from cardigan.health.diagnosis import Reading
 from cardigan.health.history import History
@@ -68,7 +68,7 @@ class Play:
             TrainingFailedError: training cannot go on, and the guard can do nothing or is not there.
         """
         run, fabric = self.run, self.loop.fabric
-        with held(run, fabric), _peers(run, fabric), _signals() as caught, self.progress, writable(run.folder):
+        with held(run, fabric), _signals() as caught, self.progress, writable(run.folder):
             while isinstance(met := self._stretch(caught), Intervention):
                 self._intervene(met)
             self._finish()
@@ -230,9 +230,7 @@ def _agree(fabric: Fabric, verdict: int) -> int:
     import torch
 
     told = torch.tensor([max(verdict, 0), int(verdict < 0 and fabric.global_rank == 0)], device=fabric.device)
-    reduced = fabric.all_reduce(told, reduce_op="max")
-    assert isinstance(reduced, torch.Tensor)
-    caught, spent = reduced.tolist()
+    caught, spent = largest(told).tolist()
     return int(caught) or -int(spent)
 
 
@@ -256,22 +254,6 @@ def _signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _peers(run: Run, fabric: Fabric) -> Iterator[None]:
-    """One line where another process of this run has ended: that one says why."""
-    from torch.distributed import DistError
-
-    try:
-        yield
-    except RuntimeError as error:
-        if fabric.world_size == 1 or not (isinstance(error, DistError) or "gloo" in str(error)):
-            raise
-        raise CardiganError(
-            f"process {fabric.global_rank} of {fabric.world_size} has lost touch with the others, which may say why; "
-            f"to go on from the last checkpoint: cardigan resume {run.folder}"
-        ) from error
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from cardigan.training.estimate import Estimate, timed
 from cardigan.training.guard import Guard
 from cardigan.training.loop import Loop
 from cardigan.training.play import Play, held
+from cardigan.training.processes import Peers, together
 from cardigan.training.progress import Progress, Silent
 from cardigan.training.records import cut
 from cardigan.training.scoring import Scorer
@@ -38,8 +39,12 @@ MAY_CHANGE = (
     "scoring.interval",
     "scoring.patience",
     "data.storage",
+    "engine.devices",
+    "engine.nodes",
+    "engine.timeout",
 )
-"""Keys that may differ on resume: they do not touch the trajectory (a stream's order is another data set's)."""
+"""Keys that may differ on resume: they do not touch the trajectory (a stream's order is another data set's, another
+number of processes means other rounding)."""
 
 
 class Interrupted(Exception):  # noqa: N818 - an event, not an error
@@ -77,20 +82,27 @@ def train(
     progress = (progress or Silent()) if fabric.is_global_zero else Silent()
     if proposal:
         progress.proposed(proposal)
-    dataset = _load_data(loaded, fabric, progress)
+    with together(fabric, loaded.engine.timeout) as peers:
+        return _begin(loaded, out, fabric, peers, progress)
+
+
+def _begin(recipe: Recipe, out: str | Path | None, fabric: Fabric, peers: Peers, progress: Progress) -> Run:
+    """A new run of `recipe`, trained until it is over."""
+    dataset = _load_data(recipe, fabric, progress)
     if dataset.settled:
-        loaded = loaded.but(data=dict(dataset.settled))
-    loaded, choice = settle(loaded, dataset, fabric)
+        recipe = recipe.but(data=dict(dataset.settled))
+    recipe, choice = settle(recipe, dataset, fabric)
     choice.apply()
-    loop = Loop(loaded, dataset, choice, fabric)
+    loop = Loop(recipe, dataset, choice, fabric)
     scorer = _scorer(loop, progress)
-    run: Run = fabric.broadcast(create_run(loaded, out) if fabric.is_global_zero else None)  # type: ignore[assignment]
+    run: Run = fabric.broadcast(create_run(recipe, out) if fabric.is_global_zero else None)  # type: ignore[assignment]
+    peers.run = run.folder
     if fabric.is_global_zero:
         with writable(run.folder):
             _describe(run, choice, dataset)
-    progress.started(run, loaded, dataset, choice)
+    progress.started(run, recipe, dataset, choice)
     with closing(dataset):
-        return _play(run, loop, scorer, Guard(run, loaded, dataset.form.size), 0.0, progress)
+        return _play(run, loop, scorer, Guard(run, recipe, dataset.form.size), 0.0, progress)
 
 
 def rehearse(
@@ -139,9 +151,16 @@ def resume(
     if at is None and path is not None and _finished(recipe, checkpoint.verify(path)):
         progress.already_finished(run)
         return run
-    recorded = None if path is None and not run.environment_file.exists() else _recorded(run)
     fabric = start_fabric(recipe.engine)
     progress = progress if fabric.is_global_zero else Silent()
+    with together(fabric, recipe.engine.timeout) as peers:
+        peers.run = run.folder
+        return _continue(run, recipe, path, fabric, progress)
+
+
+def _continue(run: Run, recipe: Recipe, path: Path | None, fabric: Fabric, progress: Progress) -> Run:
+    """`run` from the checkpoint at `path`, or from 0, until it is over."""
+    recorded = None if path is None and not run.environment_file.exists() else _recorded(run)
     dataset = _load_data(recipe, fabric, progress)
     if recorded and dataset.fingerprint != recorded.data:
         raise CardiganError(
@@ -187,6 +206,8 @@ def _play(run: Run, loop: Loop, scorer: Scorer | None, guard: Guard, minutes: fl
     over = play.play()
     if loop.fabric.is_global_zero:
         _remember_peak(run)
+    if over > 0 and not loop.fabric.is_global_zero:
+        raise SystemExit(128 + over)  # process 0 says it
     if over > 0:
         raise Interrupted(run, over)
     progress.finished(run, loop.dataset, play.loop.clock, play.minutes)
@@ -262,7 +283,8 @@ def _changed(recipe: Recipe, overrides: list[str]) -> Recipe:
     if refused:
         raise CardiganError(
             f"{refused[0]} may not change on resume; allowed: training.samples, training.minutes, records.*, "
-            "scoring.interval, scoring.patience, data.storage (for anything else start a new run)"
+            "scoring.interval, scoring.patience, data.storage, engine.devices, engine.nodes, engine.timeout (for "
+            "anything else start a new run)"
         )
     return changed
 

@@ -7,17 +7,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cardigan.distributed import global_mean, world_size
+
 Kind = Literal["none", "batch", "layer"]
 MapKind = Literal["none", "instance", "batch", "layer"]
 """Kinds for networks that normalise nothing but maps of pixels."""
 
 
+MOMENTUM, EPSILON = 0.1, 1e-5
+"""Of batch normalisation: share of the newest batch in its running statistics; what is added to its variances."""
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation (Ioffe & Szegedy, 2015) of (N, C) or (N, C, H, W).
 
-    The one batch normalisation of the package: its statistics are those of this process's share of the batch. A lone
-    value per channel has no variance, where torch refuses; it is normalised by the running statistics instead, so that
-    a batch of one trains.
+    The one batch normalisation of the package: its statistics are those of the batch over all processes, twice
+    differentiable too; torch's SyncBatchNorm knows GPUs only, and no second derivative. A lone value per channel has no
+    variance, where torch refuses; it is normalised by the running statistics instead, so that a batch of one trains.
 
     Args:
         channels: C.
@@ -36,8 +42,29 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, ...) -> (N, C, ...); updates the running statistics, momentum 0.1, while training."""
+        if self.training and world_size() > 1:
+            return self._over_all_processes(x)
         own = self.training and x.numel() > x.shape[1]
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, own, 0.1, 1e-5)
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, own, MOMENTUM, EPSILON)
+
+    def _over_all_processes(self, x: Tensor) -> Tensor:
+        values = x if x.dtype == torch.float64 else x.float()
+        variance, mean = torch.var_mean(values, [0, *range(2, x.dim())], correction=0)
+        near = self.running_mean.clone()  # squares are taken from here, where they are small, so that nothing cancels
+        own = torch.stack([mean, variance + (mean - near).square()])
+        mean, square = global_mean(own[None], 0)
+        variance = square - (mean - near).square()
+        self._remember(mean, variance, world_size() * x.numel() // x.shape[1])
+        scale = (variance + EPSILON).rsqrt() * (1 if self.weight is None else self.weight)
+        shape = (-1, *[1] * (x.dim() - 2))
+        normalised = (values - mean.view(shape)) * scale.view(shape)
+        return (normalised if self.bias is None else normalised + self.bias.view(shape)).to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Move the running statistics towards those of `count` values per channel."""
+        self.running_mean.lerp_(mean.to(self.running_mean), MOMENTUM)
+        self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var), MOMENTUM)
 
 
 class InstanceNorm(nn.GroupNorm):
