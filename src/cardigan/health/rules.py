@@ -359,7 +359,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "penalty-dominates", "A penalty drowns the game", penalty_dominates,
-        "Lower its weight in game.penalties, or the rates; keep samples within [-1, 1].", patience=2, grace=1,
+        "Lower its weight in game.penalties, or the rates; keep samples within [-1, 1].",
+        patience=2, grace=1, learns=True,
     ),
     Rule(
         "discriminator-wins", "The discriminator wins", wins,
