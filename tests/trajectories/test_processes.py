@@ -1,8 +1,10 @@
 """One process, two processes, accumulated slices: the same trajectory, to rounding."""
 
+import json
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,13 +33,13 @@ EXACT = [
 SLICE_ONLY = pytest.mark.xfail(strict=True, reason="statistics over the batch see their slice alone")
 
 
-def agree(left: Path, right: Path) -> None:
+def agree(left: Path, right: Path, tolerance: float = 1e-9) -> None:
     one, two = tensors(left), tensors(right)
     assert one.keys() == two.keys()
     assert Run(left).clocks()[-1] == Run(right).clocks()[-1] == 1600
     for name in one:
         if name.startswith(("players/", "average/", "optimizers/")):
-            torch.testing.assert_close(one[name], two[name], rtol=1e-9, atol=1e-11)
+            torch.testing.assert_close(one[name], two[name], rtol=tolerance, atol=tolerance / 100)
         if name.startswith("recent/"):  # losses and signals of the whole batch, some of them told in single precision
             torch.testing.assert_close(one[name], two[name], rtol=1e-6, atol=1e-7)
 
@@ -153,3 +155,41 @@ def test_accumulated_slices_equal_the_whole_batch(settings: str) -> None:
     for mine, theirs in zip(whole.game.players.values(), sliced.game.players.values(), strict=True):
         for left, right in zip(mine.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.slow
+def test_adaptive_augmentation_is_steered_by_the_whole_batch(tmp_path: Path) -> None:
+    narrow = [f"game.networks.{player}width=8" for player in ("", "generator.", "discriminator.")]
+    steered = "game.augmentation={adaptive: {target: 0.1, speed: 2000, probability: 0.3}}"
+    exact = [each for each in EXACT if not each.startswith("game.networks")]
+    options = [*exact, *narrow, "game.networks.generator.normalisation=batch", steered, "health.interval=null"]
+    two = cardigan("train", "digits", "--out", tmp_path / "two", *options, "engine.devices=2")
+    assert two.returncode == 0, two.stderr
+    train("digits", options, out=tmp_path / "one")
+    agree(tmp_path / "one", tmp_path / "two", 1e-7)
+    name = "game/augmentation.probability"
+    one, other = (tensors(tmp_path / each)[name] for each in ("one", "two"))
+    assert one.equal(other) and one > 0.5  # it has moved
+
+
+@pytest.mark.slow
+def test_readings_of_health_and_records_are_those_of_the_whole_batch(tmp_path: Path) -> None:
+    options = [*EXACT, "game.networks.generator.normalisation=batch", "health.interval=400", "records.scalars=400"]
+    two = cardigan("train", "toy-ring", "--out", tmp_path / "two", *options, "engine.devices=2")
+    assert two.returncode == 0, two.stderr
+    train("toy-ring", options, out=tmp_path / "one")
+    for name in ("health.jsonl", "scalars.jsonl"):
+        one, other = (
+            [json.loads(line) for line in (tmp_path / each / name).read_text("utf-8").splitlines()]
+            for each in ("one", "two")
+        )
+        assert [each["samples"] for each in one] == [each["samples"] for each in other] != []
+        for mine, theirs in zip(map(numbers, one), map(numbers, other), strict=True):
+            assert mine == pytest.approx(theirs, rel=1e-4, abs=1e-5)
+
+
+def numbers(row: dict[str, Any]) -> dict[str, float]:
+    """What a row tells of the trajectory, not of the clock on the wall."""
+    told = {**row, **row.get("signals", {})}
+    timed = ("minutes", "data/waiting", "samples_per_second")
+    return {name: value for name, value in told.items() if isinstance(value, int | float) and name not in timed}
