@@ -30,7 +30,10 @@ class Eye:
         self.weights = list[Tensor]()
         channels = form.shape[0]
         for width in WIDTHS if len(form.shape) == 3 else ():
-            weight = torch.randn(width, channels, 3, 3, generator=generator) * (2 / (9 * channels)) ** 0.5
+            weight = (
+                torch.randn(width, channels, 3, 3, generator=generator, dtype=torch.float32)
+                * (2 / (9 * channels)) ** 0.5
+            )
             self.weights.append(weight.to(real.device))
             channels = width
         self.scale, self.mean = torch.ones((), device=real.device), torch.zeros((), device=real.device)

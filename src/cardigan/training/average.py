@@ -20,12 +20,15 @@ class AverageSettings(Settings):
 
 
 class Average:
-    """Averaged copies of some players, moved on once a round."""
+    """Averaged copies of some players, moved on once a round; without a half-life they share the players' memory."""
 
     def __init__(self, players: Mapping[str, nn.Module], settings: AverageSettings) -> None:
         self.settings = settings
         self.players = {name: copy.deepcopy(player).eval().requires_grad_(False) for name, player in players.items()}
         self.sources = dict(players)
+        if settings.half_life is None:
+            for name, average in self.players.items():
+                _share(average, self.sources[name])
 
     def decay(self, clock: int, drawn: int) -> float:
         """Weight that the average keeps in a round that drew `drawn` samples and ended at `clock`."""
@@ -37,8 +40,17 @@ class Average:
     @torch.no_grad()
     def update(self, clock: int, drawn: int) -> None:
         """Move the averages towards the players' weights; buffers (running statistics) are copied."""
+        if self.settings.half_life is None:
+            return
         weight = 1 - self.decay(clock, drawn)
         for name, average in self.players.items():
             torch._foreach_lerp_(list(average.parameters()), list(self.sources[name].parameters()), weight)
             for mine, theirs in zip(average.buffers(), self.sources[name].buffers(), strict=True):
                 mine.copy_(theirs)
+
+
+def _share(copied: nn.Module, source: nn.Module) -> None:
+    """Let `copied` hold the very numbers of `source`."""
+    mine, theirs = ([*each.parameters(), *each.buffers()] for each in (copied, source))
+    for one, other in zip(mine, theirs, strict=True):
+        one.data = other.data
