@@ -64,7 +64,7 @@ def penalty_dominates(history: Sequence[Reading]) -> Finding | None:
     for name in PENALTIES:
         for turn in now.players(name):
             value, stake = now.get(f"{turn}/{name}"), abs(now.get(f"{turn}/adversarial"))
-            if value > 5 and value > 10 * stake:
+            if value > 50 and value > 10 * stake:
                 return Finding(
                     _level(value > 1_000), f"the penalty {name} is {value:.3g}, the adversarial loss {stake:.3g}"
                 )
