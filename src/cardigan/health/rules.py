@@ -384,7 +384,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "stalled", "Samples come no nearer", stalled,
-        f"Use game.objective=relativistic with R1 and R2, another training.rates.generator, more width, {GUARDED}.",
+        "Use game.objective=relativistic with R1 and R2, another training.rates.generator, more width.",
         patience=3, grace=6,
     ),
     Rule(

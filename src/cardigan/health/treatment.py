@@ -13,8 +13,7 @@ UNSTABLE = ("not-finite", "loss-scale", "large-steps", "penalty-dominates")
 UNEQUAL = ("discriminator-wins", "vanishing-gradient", "flat-discriminator")
 COLLAPSED = ("mode-collapse", "oscillation", "dead-units", "full-outputs")
 OVERFITTED = ("overfitting",)
-STALLED = ("stalled",)
-TREATED = (*UNSTABLE, *UNEQUAL, *COLLAPSED, *OVERFITTED, *STALLED)
+TREATED = (*UNSTABLE, *UNEQUAL, *COLLAPSED, *OVERFITTED)
 """Diagnoses that something can be done about; the others are matters of data or design."""
 
 SMALL = 64
@@ -37,26 +36,23 @@ class Treatment:
 def treat(diagnosis: Diagnosis, recipe: Mapping[str, Any], size: int, attempt: int) -> Treatment | None:
     """What helps against `diagnosis`; None where nothing is known that has not been done.
 
-    The first attempt changes as little as usually helps. The second, or the first where training stalls, if the game
-    allows, begins afresh with what is known to converge: relativistic pairing with R1 and R2 (Huang et al. 2024) and
-    rates no higher than the recipe's.
+    The first attempt changes as little as usually helps. The second, if the game allows, begins afresh with what is
+    known to converge: relativistic pairing with R1 and R2 (Huang et al. 2024) and rates no higher than the recipe's.
 
     Args:
         recipe: as plain data, with earlier changes.
         size: numbers in a sample.
         attempt: how often something was done in this run before.
     """
-    if diagnosis.name not in TREATED or (diagnosis.name in STALLED and _is_sound(recipe)):
+    if diagnosis.name not in TREATED:
         return None
     game = recipe["game"]
     seed = (f"training.seed={int(recipe['training']['seed']) + 1_000_003}",)
-    if (attempt or diagnosis.name in STALLED) and "objective" in game and "penalties" in game:
+    if attempt and "objective" in game and "penalties" in game:
         again = attempt > 1
         return Treatment((*seed, *_sound(recipe, size, again)), "start")
     if diagnosis.name in UNSTABLE:
         return Treatment((*seed, *_slower(recipe, 0.25)), "before")
-    if diagnosis.name in STALLED:
-        return None
     if diagnosis.name in OVERFITTED:
         return Treatment(_against_overfitting(recipe, size), "nowhere")
     back: Back = "nowhere" if diagnosis.name in UNEQUAL else "before"
@@ -121,12 +117,6 @@ def _sound(recipe: Mapping[str, Any], size: int, again: bool) -> list[str]:
     if "dropout" in discriminator:
         changes.append("game.networks.discriminator.dropout=0")
     return changes
-
-
-def _is_sound(recipe: Mapping[str, Any]) -> bool:
-    """Whether `recipe` plays what is known to converge already."""
-    penalties = recipe["game"].get("penalties") or {}
-    return recipe["game"].get("objective") == "relativistic" and all(penalties.get(name) for name in ("r1", "r2"))
 
 
 def worst(found: Sequence[Diagnosis]) -> Diagnosis | None:

@@ -15,7 +15,7 @@ from cardigan.files import write_text
 from cardigan.health.diagnosis import Diagnosis, Reading
 from cardigan.health.interventions import Intervention, read_interventions
 from cardigan.health.rules import diagnose
-from cardigan.health.treatment import STALLED, Treatment, treat, worst
+from cardigan.health.treatment import Treatment, treat, worst
 from cardigan.recipe import Recipe
 from cardigan.run import Run
 
@@ -70,7 +70,7 @@ class Guard:
         if len(self.entries) >= self.settings.most:
             hopeless = found.level == "critical" and lasted >= LASTING
             return self._verdict(found) if hopeless else None
-        if found.level != "critical" and found.name not in STALLED and lasted < LASTING:
+        if found.level != "critical" and lasted < LASTING:
             return None
         return self._against(found, checkpoints)
 
