@@ -252,7 +252,10 @@ def trained(
         options = [*overrides, f"training.seed={seed}", *ENGINE, *data]
         command = [sys.executable, "-m", "cardigan", "train", recipe, "--out", str(folder), *options]
         found = subprocess.run(
-            command + ["--guard"] * guard, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+            [*command, "--guard" if guard else "--no-guard"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         if found.returncode and "no longer a finite number" not in found.stderr:
             raise SystemExit(found.stderr)

@@ -32,7 +32,7 @@ def main() -> None:
         rows = [
             job(
                 arguments.folder / f"{precision}-{seed}",
-                (f"training.seed={seed}", f"engine.precision={precision}"),
+                (f"training.seed={seed}", f"engine.precision={precision}", "guard.enabled=false"),
                 judge,
             )
             for seed in range(arguments.seeds)

@@ -65,9 +65,9 @@ def main() -> None:
     configurations = draw(arguments.count)
     jobs: list[tuple[str, int, tuple[str, ...]]] = []
     if "default" in arguments.only:
-        jobs += [("default", seed, (f"training.seed={seed}",)) for seed in range(DEFAULTS)]
+        jobs += [("default", seed, (f"training.seed={seed}", "guard.enabled=false")) for seed in range(DEFAULTS)]
     for number, configuration in enumerate(configurations):
-        for kind, extra in (("plain", ()), ("guarded", ("guard.enabled=true",))):
+        for kind, extra in (("plain", ("guard.enabled=false",)), ("guarded", ())):
             if kind in arguments.only:
                 jobs.append((kind, number, (*configuration, *extra)))
     judge = Judge()
