@@ -67,7 +67,7 @@ def main() -> None:
     if "default" in arguments.only:
         jobs += [("default", seed, (f"training.seed={seed}", "guard.enabled=false")) for seed in range(DEFAULTS)]
     for number, configuration in enumerate(configurations):
-        for kind, extra in (("plain", ("guard.enabled=false",)), ("guarded", ())):
+        for kind, extra in (("plain", ("guard.enabled=false",)), ("guarded", ("guard.enabled=true",))):
             if kind in arguments.only:
                 jobs.append((kind, number, (*configuration, *extra)))
     judge = Judge()

@@ -169,7 +169,7 @@ import os, time
 from cardigan.data.sources import Encoded, Source
 from cardigan.inspection.survey import survey
 def read(index):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())  # at once: two may write at the same time
     time.sleep(60)
 survey(Source("slow", {"train": lambda: Encoded([str(i) for i in range(600)], read)}), processes=2)
 """

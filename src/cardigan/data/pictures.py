@@ -300,7 +300,7 @@ class Pictures(Data):
                 f"{shown(source.name)}: nothing in its {split} split: data.{split}={getattr(self, split, 0)} "
                 f"of {len(digests)} pictures"
             )
-        if split == "train" and test + validation > 0 and len(np.unique(digests[chosen], axis=0)) < 2:
+        if split == "train" and _one_is_left(digests, chosen):
             raise CardiganError(
                 f"{shown(source.name)}: equal pictures are kept in one split, which leaves one picture to train on; "
                 "training needs two different ones or more"
@@ -319,6 +319,12 @@ class Pictures(Data):
         whole.update(content.data)
         whole.update(b"" if labels is None else labels.data)
         return whole.hexdigest()
+
+
+def _one_is_left(digests: NDArray[np.uint8], chosen: NDArray[np.int64]) -> bool:
+    """Whether what is `chosen` is one picture, where most come more than once."""
+    mostly_repeated = len(np.unique(digests, axis=0)) <= len(digests) / 10
+    return mostly_repeated and len(np.unique(digests[chosen], axis=0)) < 2
 
 
 def _place(kept: Decoded | Shelf) -> tuple[str, ...]:
