@@ -44,6 +44,11 @@ def wait_until_ended(pids: list[int], seconds: float) -> None:
         time.sleep(0.05)
 
 
+def ours(said: str) -> str:
+    """What is left without torch's own warnings, of a store that has gone with process 0."""
+    return "".join(line for line in said.splitlines(keepends=True) if not line.startswith("[W"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_a_killed_process_ends_all_with_one_line(victim: int, tmp_path: Path) -> None:
@@ -53,7 +58,7 @@ def test_a_killed_process_ends_all_with_one_line(victim: int, tmp_path: Path) ->
     os.kill(pids[victim], signal.SIGKILL)
     wait_until_ended(pids, 90)
     took = time.monotonic() - began
-    said = process.communicate(timeout=10)[1]
+    said = ours(process.communicate(timeout=10)[1])
     assert process.returncode == (-signal.SIGKILL if victim == 0 else 2)
     # On a busy machine another one may not answer in time and is named too.
     assert re.match(
