@@ -44,6 +44,8 @@ REFERENCE = 512
 """Real samples whose features are kept, in which parts and neighbours are looked for."""
 ALIKE = 0.05
 """Samples are twins when they are nearer to each other than this share of the usual distance of real ones."""
+KNOWN = 5
+"""Real samples of each class, on average, from which classes can be told by looks."""
 PARTS = 20
 """Parts of the real samples that generated ones may miss."""
 FEWEST = 8
@@ -244,7 +246,8 @@ class _Reference:
         self.alike = ALIKE if dataset.form.size >= DIMENSIONS else 0.0
         self.repeated = duplicates(self.features, self.alike * self.spread)
         labels = [batch.label for batch in batches if batch.label is not None]
-        self.labels = torch.cat(labels) if labels and dataset.form.classes > 1 else None
+        told = dataset.form.classes > 1 and KNOWN * dataset.form.classes <= len(samples)
+        self.labels = torch.cat(labels) if labels and told else None
         self.classes = dataset.form.classes
         self.centres = cluster(self.features, PARTS)
         self.shares = self._counts(self.features) / len(self.features)
