@@ -290,7 +290,8 @@ class Pictures(Data):
         """Places, among `digests`, of what belongs to `split`; they are those of the train split of the source."""
         test = 0.0 if "test" in source.parts else self.test
         validation = 0.0 if "validation" in source.parts else self.validation
-        if len(np.unique(digests, axis=0)) < 2 and test + validation > 0:
+        distinct = len(np.unique(digests, axis=0))
+        if distinct < 2 and test + validation > 0:
             raise CardiganError(
                 f"{shown(source.name)}: holds only one picture; training needs two different ones or more"
             )
@@ -300,7 +301,8 @@ class Pictures(Data):
                 f"{shown(source.name)}: nothing in its {split} split: data.{split}={getattr(self, split, 0)} "
                 f"of {len(digests)} pictures"
             )
-        if split == "train" and _one_is_left(digests, chosen):
+        mostly_repeated = distinct <= len(digests) / 10
+        if split == "train" and mostly_repeated and len(np.unique(digests[chosen], axis=0)) < 2:
             raise CardiganError(
                 f"{shown(source.name)}: equal pictures are kept in one split, which leaves one picture to train on; "
                 "training needs two different ones or more"
@@ -319,12 +321,6 @@ class Pictures(Data):
         whole.update(content.data)
         whole.update(b"" if labels is None else labels.data)
         return whole.hexdigest()
-
-
-def _one_is_left(digests: NDArray[np.uint8], chosen: NDArray[np.int64]) -> bool:
-    """Whether what is `chosen` is one picture, where most come more than once."""
-    mostly_repeated = len(np.unique(digests, axis=0)) <= len(digests) / 10
-    return mostly_repeated and len(np.unique(digests[chosen], axis=0)) < 2
 
 
 def _place(kept: Decoded | Shelf) -> tuple[str, ...]:

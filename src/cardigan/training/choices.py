@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from cardigan.data import store
 from cardigan.data.workers import usable_cores
@@ -35,12 +35,13 @@ def remembered(recipe: Recipe, form: Form, probe: Callable[[], EngineChoice]) ->
 
     try:
         folder = store.keep("engines", key, make, {"source": f"what the engine chose for {recipe.name}"})
-        return chosen[0] if chosen else TypeAdapter(EngineChoice).validate_python(read_json(folder / _FILE))
     except store.StoreError:
         return chosen[0] if chosen else probe()
-    except (OSError, ValueError, ValidationError, CardiganError):
-        if chosen:
-            raise
+    if chosen:
+        return chosen[0]
+    try:
+        return TypeAdapter(EngineChoice).validate_python(read_json(folder / _FILE))
+    except (OSError, ValueError, CardiganError):
         return probe()
 
 

@@ -110,12 +110,12 @@ def estimate(recipe: Recipe, form: Form) -> Estimate:
     Raises:
         CardiganError: recipe and samples do not go together.
     """
-    return timed(recipe, _MadeUp(form), start_fabric(recipe.engine))
+    fabric = start_fabric(recipe.engine)
+    return timed(recipe, _MadeUp(form).to(fabric.device), fabric)
 
 
 def timed(recipe: Recipe, dataset: Dataset, fabric: Fabric) -> Estimate:
-    """The same on the samples of `dataset`, of which memory is asked too."""
-    dataset = dataset.to(fabric.device)
+    """The same on the samples of `dataset`, which lie on the device of `fabric`."""
     recipe, choice = settle(recipe, dataset, fabric)
     with applied(choice):
         forget_peak()
