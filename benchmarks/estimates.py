@@ -17,6 +17,7 @@ from typing import Any
 
 from cardigan.run import Run
 from cardigan.training.engine import environment
+from figures import keep
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "benchmarks" / "estimates.json"
 RECIPES = ("digits", "toy-ring", "mnist-dcgan", "cifar10-resnet", "poems")
@@ -35,9 +36,7 @@ def main() -> None:
     for name in arguments.recipes:
         row = compared(name, arguments.minutes, arguments.threads)
         print(name, json.dumps(row), flush=True)
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        RESULTS.write_text(json.dumps(found | {name: row}, indent=1) + "\n")
+        keep(RESULTS, {name: row})
 
 
 def compared(name: str, minutes: float, threads: int) -> dict[str, Any]:

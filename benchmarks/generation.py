@@ -25,6 +25,7 @@ import cardigan
 from cardigan.generate import CHUNK, Model
 from cardigan.machine import seconds
 from cardigan.training.engine import environment
+from figures import found, keep
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "benchmarks" / "generation.json"
 RECIPES = ("mnist-mlp", "mnist-relativistic", "mnist-dcgan", "cifar10-resnet")
@@ -37,11 +38,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=9, help="turns of each side")
     parser.add_argument("--seconds", type=float, default=1.0, help="that a turn takes, at least one call")
     arguments = parser.parse_args()
-    for name in arguments.recipes or [each for each in RECIPES if each not in found()]:
+    for name in arguments.recipes or [each for each in RECIPES if each not in found(RESULTS)]:
         with tempfile.TemporaryDirectory() as folder:
             row = measured(checkpoint(name, Path(folder) / "run", arguments.threads), arguments)
         print(name, json.dumps(row), flush=True)
-        keep(name, row)
+        keep(RESULTS, {name: row})
 
 
 def checkpoint(name: str, folder: Path, threads: int) -> Path:
@@ -99,16 +100,6 @@ def figures(taken: list[tuple[float, float]], count: int) -> dict[str, Any]:
         "ratio": median(theirs / mine for mine, theirs in taken),
         "seconds": taken,
     }
-
-
-def found() -> dict[str, Any]:
-    return dict(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
-
-
-def keep(name: str, row: dict[str, Any]) -> None:
-    """Add to what was found before."""
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(found() | {name: row}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from cardigan.health.rules import diagnose
 from cardigan.training.engine import choose, environment, start_fabric
 from cardigan.training.loop import Loop
 from cardigan.training.monitor import Monitor
+from figures import keep
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "stability" / "overhead.json"
 RECIPES = ("mnist-relativistic", "mnist-dcgan", "cifar10-resnet")
@@ -37,7 +38,7 @@ def main() -> None:
     for name in arguments.recipes:
         row = measured(name, arguments.pairs, arguments.threads)
         print(name, json.dumps(row), flush=True)
-        keep(name, row)
+        keep(RESULTS, {name: {**row, "date": date.today().isoformat()}})
 
 
 def measured(name: str, pairs: int, threads: int) -> dict[str, Any]:
@@ -73,13 +74,6 @@ def stretch(loop: Loop, samples: int, monitor: Monitor | None = None, history: H
             reading = Reading(loop.clock, monitor.read(time.perf_counter() / 60))
             history.add(reading, diagnose([*history.readings, reading]))
     return time.perf_counter() - start
-
-
-def keep(name: str, row: dict[str, Any]) -> None:
-    """Add to what was found before."""
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps(found | {name: {**row, "date": date.today().isoformat()}}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from cardigan.data.base import Dataset
 from cardigan.recipe import Recipe
 from cardigan.training.engine import EngineChoice, environment
 from cardigan.training.loop import Loop
+from figures import keep
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "benchmarks" / "scaling.json"
 RECIPES = ("mnist-relativistic", "cifar10-resnet")
@@ -44,7 +45,7 @@ def main() -> None:
     for name in given.recipes:
         row = measured(name, given.pairs, given.rounds)
         print(name, json.dumps(row), flush=True)
-        keep(name, row)
+        keep(RESULTS, {name: row})
 
 
 def measured(name: str, pairs: int, rounds: int) -> dict[str, Any]:
@@ -125,13 +126,6 @@ def summary(alone: list[dict[str, float]], first: list[dict[str, float]], sample
         "date": date.today().isoformat(),
         **environment(),
     }
-
-
-def keep(name: str, row: dict[str, Any]) -> None:
-    """Add to what was found before."""
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    before = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps(before | {name: row}, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -36,10 +36,10 @@ from cardigan.evaluation.baseline import independent_pixels
 from cardigan.extractors.base import Extractor
 from cardigan.extractors.local import local
 from cardigan.health.history import read
-from cardigan.metrics.frechet import frechet_distance
+from cardigan.metrics.frechet import frechet_from_features
 from cardigan.metrics.manifold import manifold
-from cardigan.metrics.moments import Moments
 from cardigan.run import Run
+from figures import keep
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "stability"
 STACKED, SAMPLES = 25_600, 5_000
@@ -88,7 +88,8 @@ def main() -> None:
                 rows[variant] = judged(study, folder)
                 print(name, variant, json.dumps(rows[variant]), flush=True)
         if rows:
-            keep(name, rows)
+            today = date.today().isoformat()
+            keep(RESULTS / f"{name}.json", {variant: {**row, "date": today} for variant, row in rows.items()})
 
 
 def trained(study: Study, options: Sequence[str], folder: Path, arguments: argparse.Namespace) -> None:
@@ -169,13 +170,11 @@ class Judge:
         self.eye = local(data, "judge")
         self.test, self.train = data.load("test"), data.load("train", 1)
         self.features = self._features(take(self.test, len(self.test)))
-        self.moments = moments(self.features)
 
     def __call__(self, samples: torch.Tensor) -> dict[str, float]:
         """Scores of (N, 3, 32, 32) samples."""
         features = self._features(samples)
-        mine = moments(features)
-        distance = frechet_distance(mine.mean, mine.covariance, self.moments.mean, self.moments.covariance)
+        distance = frechet_from_features(features, self.features)
         return {"fd": distance, "recall": manifold(features, self.features[: len(features)], 3).recall}
 
     def floor(self) -> dict[str, dict[str, float]]:
@@ -196,13 +195,6 @@ def judge() -> Judge:
 def take(dataset: Dataset, count: int) -> torch.Tensor:
     """The first `count` samples."""
     return dataset.take(torch.arange(count)).sample
-
-
-def moments(features: torch.Tensor) -> Moments:
-    """Mean and covariance."""
-    found = Moments(features.shape[1], 1)
-    found.add(features)
-    return found
 
 
 def over_time(run: Run) -> dict[str, Any]:
@@ -239,16 +231,6 @@ def few_pictures(folder: Path) -> Path:
             (place / split).mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(place / split / f"{number:04d}.png")
     return place
-
-
-def keep(name: str, rows: dict[str, Any]) -> None:
-    """Add to what was found before."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
-    for variant, row in rows.items():
-        found[variant] = {**row, "date": date.today().isoformat()}
-    path.write_text(json.dumps(found, indent=1) + "\n")
 
 
 STACKED_DATA = "data={kind: stacked, source: mnist}"

@@ -27,6 +27,7 @@ import cardigan
 import peers
 from cardigan.recipe import Recipe
 from cardigan.training.engine import environment
+from figures import found
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "benchmarks" / "throughput.json"
 RECORDED = "2026-11-20, 2 threads of an AMD EPYC (Zen 5, avx512_bf16), torch 2.13"
@@ -123,7 +124,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print what was found, and measure nothing")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of the processes to come
-    left = [] if arguments.table else arguments.workloads or [name for name in WORKLOADS if name not in found()]
+    left = [] if arguments.table else arguments.workloads or [name for name in WORKLOADS if name not in found(RESULTS)]
     for name in left:
         row = measured(WORKLOADS[name], arguments)
         print(name, json.dumps(row), flush=True)
@@ -231,7 +232,7 @@ def table() -> str:
     """All figures, as Markdown."""
     head = "| workload | as written | ours | ratio | goal | reached | operations, theirs / ours | share of the limit |"
     lines = [head, "|---|---|---|---|---|---|---|---|"]
-    for name, row in found().items():
+    for name, row in found(RESULTS).items():
         workload, line = WORKLOADS[name], summary(name, row)
         engine = f"{row['ours']['engine']['precision']}, {row['ours']['engine']['memory_format']}"
         goal = f"{workload.goal[0]:g}x (beyond: {workload.goal[1]:g}x)"
@@ -259,14 +260,10 @@ def processor() -> str:
     return f"{os.cpu_count()} cores, {fields.get('model name', 'unknown')}, {', '.join(narrow) or 'no bf16'}"
 
 
-def found() -> dict[str, Any]:
-    return dict(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
-
-
 def keep(name: str, row: dict[str, Any]) -> None:
     """Add to what was found before."""
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    rows = found() | {name: {**row, "summary": summary(name, row)}}
+    rows = found(RESULTS) | {name: {**row, "summary": summary(name, row)}}
     ordered = {each: rows[each] for each in WORKLOADS if each in rows}
     RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
 
