@@ -5,7 +5,7 @@
 
 CHECKOUT is a clone of github.com/eriklindernoren/PyTorch-GAN, and of github.com/pytorch/examples. Where one is missing,
 ours is timed alone and the peer's figure is the recorded one, named as such. Both sides run in processes of their own
-(`peers.py`) and take turns of some seconds, so that a machine that is busy is busy for both; the engine is what
+(`workloads.py`) and take turns of some seconds, so that a machine that is busy is busy for both; the engine is what
 `cardigan train` chooses by itself. Resumable: without names, what the file of figures holds already is left out;
 --table prints them. Figures go to docs/results/benchmarks/throughput.json.
 """
@@ -24,7 +24,7 @@ from statistics import median
 from typing import Any
 
 import cardigan
-import peers
+import workloads
 from cardigan.recipe import Recipe
 from cardigan.training.engine import environment
 from figures import found
@@ -45,7 +45,7 @@ class Workload:
         goal: wanted ratio, and what would be beyond.
         script: the peer's file, and its arguments; empty: there is no single known script.
         checkout: the option that tells where it lies.
-        plain: the loop of `peers.py` that takes the place of a script; empty: none.
+        plain: the loop of `workloads.py` that takes the place of a script; empty: none.
         batches: that are drawn in one of our rounds.
     """
 
@@ -61,7 +61,7 @@ class Workload:
     def load(self, threads: int) -> Recipe:
         """Our recipe: no average of the generator, since the peers keep none."""
         options = ("training.average={half_life: null}", "engine.device=cpu", f"engine.threads={threads}")
-        with cardigan.trusting("peers"):
+        with cardigan.trusting("workloads"):
             return cardigan.load_recipe(self.recipe[0], (*self.recipe[1:], *options))
 
     def other(self, arguments: argparse.Namespace) -> tuple[str, str] | None:
@@ -80,7 +80,7 @@ WORKLOADS = {
     "mlp": Workload("tutorial MLP GAN, MNIST, batch 128", ("mnist-mlp",), recorded=3_073, goal=(4.0, 6.0), plain="mlp"),
     "dcgan": Workload(
         "PyTorch-GAN dcgan.py, MNIST 32x32, batch 64",
-        ("mnist-dcgan", "data.size=32", "game.networks={family: 'peers:PyTorchGan'}"),
+        ("mnist-dcgan", "data.size=32", "game.networks={family: 'workloads:PyTorchGan'}"),
         recorded=245,
         goal=(4.0, 7.0),
         script="implementations/dcgan/dcgan.py",
@@ -189,7 +189,7 @@ def started(kind: str, source: str, recipe: Recipe, threads: int, batches: int) 
     """A side in a process of its own, that ends with the context."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=peers.serve, args=(kind, there, recipe, source, threads))
+    process = context.Process(target=workloads.serve, args=(kind, there, recipe, source, threads))
     process.start()
     there.close()
     try:
