@@ -238,7 +238,7 @@ def stand_in(samples: Tensor) -> None:
 class PyTorchGan(Family):
     """The very network of dcgan.py: 3x3 convolutions, channel dropout before normalisation, its eps of 0.8."""
 
-    family: Literal["peers:PyTorchGan"] = "peers:PyTorchGan"
+    family: Literal["workloads:PyTorchGan"] = "workloads:PyTorchGan"
     latent: Latent = DCGANLatent()
 
     def build_generator(self, form: Form, labels: Labels = "none") -> "PyTorchGanGenerator":
