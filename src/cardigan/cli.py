@@ -57,7 +57,7 @@ def train(
     data: Annotated[str | None, typer.Option(metavar="SOURCE", help="What to train on, instead.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder [runs/RECIPE-0001 ...].")] = None,
     guard: Annotated[
-        bool | None, typer.Option("--guard/--no-guard", help="Act when training goes wrong [no guard].")
+        bool | None, typer.Option("--guard/--no-guard", help="Act when training goes wrong [guard].")
     ] = None,
     rehearsed: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take: a few rounds, nothing written.")
