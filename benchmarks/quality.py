@@ -11,9 +11,9 @@ train split that ours has, brought to its size; at a mark a copy of its generato
 script does it. Only training counts in minutes (`marks.py`).
 
 Samples are kept as uint8 beside the run and judged afterwards, against all of the test split; those of another size are
-brought to that of the test split (bilinear, smoothed). The floor is what as many real samples of the train split
-score. Resumable; without --only, what the file of figures holds is left out. --quick tries the machinery in seconds,
-in a folder of its own. Figures go to docs/results/benchmarks/quality.json and quality-*.png; --table prints them.
+brought to that of the test split (`shrunk`). The floor is what as many real samples of the train split score.
+Resumable; without --only, what the file of figures holds is left out. --quick tries the machinery in seconds, in a
+folder of its own. Figures go to docs/results/benchmarks/quality.json and quality-*.png; --table prints them.
 """
 
 import argparse
@@ -27,12 +27,13 @@ from statistics import median
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import figures
 from cardigan.data.pictures import Pictures
 from cardigan.evaluation.baseline import independent_pixels
-from cardigan.resizing import antialiased_bilinear, to_bytes
+from cardigan.resizing import to_bytes
 from judging import Judge
 from marks import Job, Ours, Peer, everything, train
 
@@ -187,7 +188,7 @@ class Panel:
     def scores(self, samples: Tensor) -> dict[str, float]:
         """Local-FD, covered classes, the smallest share and the entropy (nats) of classes of (N, C, H, W) samples."""
         if samples.shape[1:] != self.shape:
-            samples = to_bytes(antialiased_bilinear(samples, *self.shape[1:])) / 127.5 - 1
+            samples = to_bytes(shrunk(samples, self.shape[-1])) / 127.5 - 1
         seen = self.judge.look(samples)
         shares = seen.counts.double() / len(samples)
         coverage = {"classes": int((shares >= PRESENT).sum()), "smallest share": float(shares.min())}
@@ -196,6 +197,17 @@ class Panel:
     def _real(self, size: int | None) -> Tensor:
         """Samples of the train split, in random order."""
         return Pictures(source=self.task.source, size=size).load("train", 1).draw(0, self.count).sample
+
+
+def shrunk(samples: Tensor, size: int) -> Tensor:
+    """The pictures of `size` whose enlargement comes nearest to (N, C, S, S) samples, in least squares.
+
+    Real pictures that were enlarged for a peer (Pillow's bicubic) come back as they were, so that it loses nothing by
+    its size; interpolation would blur them, which costs it many times the floor.
+    """
+    enlarged = F.interpolate(torch.eye(size)[None, None], (samples.shape[-1], size), mode="bicubic", antialias=True)
+    back = torch.linalg.pinv(enlarged[0, 0])
+    return back @ samples @ back.T
 
 
 # --- what comes of it
