@@ -230,6 +230,11 @@ def middle(points: Points, name: str = "fd") -> float:
     return float(median(point[name] for point in points))
 
 
+def short(value: float) -> str:
+    """Three figures, or whole numbers."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def draw(name: str, task: Task, rows: dict[str, Any], file: Path) -> None:
     """Local-FD against minutes: the median over seeds, and a band from the best to the worst."""
     from matplotlib.figure import Figure
@@ -245,7 +250,9 @@ def draw(name: str, task: Task, rows: dict[str, Any], file: Path) -> None:
         distance = rows[f"{name}/references"][key]["fd"]
         axes.axhline(distance, color="black", linestyle=style, linewidth=1, label=label)
     axes.set(xlabel="minutes of training", ylabel="local-FD to the test split", xscale="log", yscale="log", title=name)
-    axes.grid(alpha=0.3, which="both")
+    axes.set_xticks([mark / 60 for mark in task.marks], [f"{mark / 60:.2g}" for mark in task.marks])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     figure.savefig(file, dpi=110)
 
@@ -256,12 +263,12 @@ def table(name: str, task: Task, rows: dict[str, Any]) -> Iterator[str]:
     yield f"| {name} | seeds | {' | '.join(f'{mark / 60:.2g} min' for mark in task.marks)} |"
     yield "|---|---|" + "---|" * len(task.marks)
     for title, course in courses_.items():
-        cells = [f"{middle(points):.3g} ({middle(points, 'classes'):g})" for points in course.values()]
+        cells = [f"{short(middle(points))} ({middle(points, 'classes'):g})" for points in course.values()]
         yield f"| {title} | {len(course[task.marks[0]])} | {' | '.join(cells)} |"
     yield ""
     yield f"- the judge's accuracy: {references['accuracy']:.1%}"
     for key in [each for each in references if each != "accuracy"]:
-        yield f"- {key}: {references[key]['fd']:.3g} ({references[key]['classes']})"
+        yield f"- {key}: {short(references[key]['fd'])} ({references[key]['classes']})"
     for goal in task.goals:
         for title, course in courses_.items():
             times = middle(course[goal.seconds]) / references["floor"]["fd"]
