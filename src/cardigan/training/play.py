@@ -75,8 +75,10 @@ class Play:
         return met
 
     def _stretch(self, caught: list[int]) -> int | Intervention:
-        """Rounds until it is over or the guard wants something done."""
+        """Rounds until it is over or the guard wants something done; opening is no time of training."""
+        began = time.monotonic()
         self._open()
+        self.start += time.monotonic() - began
         try:
             return self._rounds(caught)
         except TrainingFailedError as failure:
