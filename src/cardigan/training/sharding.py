@@ -59,10 +59,13 @@ def _obstacles(recipe: Recipe) -> Iterator[str]:
         yield f"guard.enabled: goes back to checkpoints with other settings; allowed {WITH}: false"
 
 
-def share_out(players: Mapping[str, nn.Module], device: torch.device) -> None:
+def share_out(players: Mapping[str, nn.Module], device: torch.device, least: int = UNIT) -> None:
     """Leave this process its part of the weights of `players`, which are the same in every process; in place.
 
     Their parameters are those parts from now on, for optimizers; a call of a player gathers what it needs.
+
+    Args:
+        least: weights from which on a layer is gathered by itself.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
@@ -72,17 +75,17 @@ def share_out(players: Mapping[str, nn.Module], device: torch.device) -> None:
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view", UserWarning)
     mesh = init_device_mesh(device.type, (world_size(),))
     for player in players.values():
-        for unit in units(player):
+        for unit in units(player, least):
             fully_shard(unit, mesh=mesh, reshard_after_forward=True)
         if hasattr(player, "encode"):  # what a translator is called by, beside forward
             register_fsdp_forward_method(player, "encode")
 
 
-def units(player: nn.Module, least: int = UNIT) -> list[nn.Module]:
+def units(player: nn.Module, least: int) -> list[nn.Module]:
     """What is gathered at once: large members of the lists of layers in `player`, inner ones first; at last the rest.
 
     Args:
-        least: weights of a member that is large.
+        least: weights from which on a member is large.
     """
     lists = [
         each
