@@ -12,7 +12,8 @@ from runs import cardigan, tensors
 from test_processes import agree, numbers
 from test_translation import small
 
-from cardigan import CardiganError, Recipe, generate, load_recipe, resume, train
+from cardigan import CardiganError, Recipe, load_recipe, resume, train
+from cardigan.generate import load
 from cardigan.run import Run
 from cardigan.training import checkpoint, loop, sharding
 from cardigan.training.engine import EngineChoice
@@ -130,12 +131,12 @@ def test_a_sharded_run_resumes_sharded_and_then_whole_and_is_that_of_one_process
     one, parted = tmp_path / "one", tmp_path / "parted"
     for arguments in (
         ("train", "toy-ring", "--out", parted, *RUN, *SHARDED, "training.samples=640"),
-        ("resume", parted, "training.samples=1120"),  # 35 steps until here
+        ("resume", parted, "training.samples=1280"),  # 40 steps until here
     ):
         done = cardigan(*arguments)
         assert done.returncode == 0, done.stderr
         assert "Warning" not in done.stderr
-    assert sum(1 for _ in generate(parted, 3)) == 3
+    assert load(parted).generate(3).isfinite().all()
     resume(parted, ["engine.strategy=replicated", "engine.devices=1", "training.samples=1600"])
     train("toy-ring", [*RUN, "training.samples=1600"], out=one)
     agree(one, parted)
@@ -145,10 +146,11 @@ def test_a_sharded_run_resumes_sharded_and_then_whole_and_is_that_of_one_process
         )
         theirs = [row for row in theirs if row["samples"] in {each["samples"] for each in mine}]
         for left, right in zip(map(numbers, mine), map(numbers, theirs), strict=True):
-            assert left == pytest.approx(right, rel=1e-4, abs=1e-5)
+            same = {key: value for key, value in left.items() if key != "progress"}  # of a budget that was another
+            assert same == pytest.approx({key: right[key] for key in same}, rel=1e-4, abs=1e-5)
     grids = [{path.name for path in (folder / "samples").iterdir()} for folder in (one, parted)]
     assert grids[0] <= grids[1]
-    assert all(value.isfinite().all() for value in tensors(parted, 1120).values())
+    assert all(value.isfinite().all() for value in tensors(parted, 1280).values())
     assert Run(parted).best() == Run(one).best()
 
 
