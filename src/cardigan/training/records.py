@@ -198,6 +198,7 @@ def cut(run: Run, clock: int) -> None:
 def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """All scalars over the clock, one panel each turn's losses and one each other group, as a PNG."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     names = sorted({name for row in rows for name in row if name not in ("samples", "minutes")})
     groups: dict[str, list[str]] = {}
@@ -206,11 +207,14 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     if not groups:
         return
     figure = Figure(figsize=(9, 2.6 * len(groups)), layout="constrained")
-    for axes, (group, members) in zip(figure.subplots(len(groups), squeeze=False)[:, 0], groups.items(), strict=True):
+    panels = figure.subplots(len(groups), squeeze=False, sharex=True)[:, 0]
+    panels[-1].set_xlabel("samples drawn")
+    panels[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
+    for axes, (group, members) in zip(panels, groups.items(), strict=True):
         for name in members:
             points = [(row["samples"], row[name]) for row in rows if name in row]
             axes.plot(*zip(*points, strict=True), label=name.partition("/")[2], linewidth=1)
-        axes.set(title=group, xlabel="samples drawn")
+        axes.set_title(group)
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small", ncols=2)
     figure.savefig(path, dpi=100)
