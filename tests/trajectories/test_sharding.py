@@ -20,7 +20,7 @@ from cardigan.training.engine import EngineChoice
 from cardigan.training.loop import Loop
 from cardigan.training.monitor import Monitor
 
-SHARDED = ["engine.strategy=sharded", "engine.devices=2"]
+SHARDED = ["engine.strategy=sharded", "engine.devices=2", "guard.enabled=false"]
 FREE = "game.penalties={r1: null, r2: null}"
 """No penalty, and so no gradient that is differentiated."""
 NARROW = [FREE, *(f"game.networks.{player}width=8" for player in ("", "generator.", "discriminator."))]
@@ -122,6 +122,7 @@ RUN = [
     "records.grid=4",
     "records.first_grid=320",
     "health.interval=320",
+    "guard.enabled=false",
     "scoring={interval: 640, samples: 50}",
 ]
 

@@ -56,7 +56,7 @@ def _obstacles(recipe: Recipe) -> Iterator[str]:
     if recipe.engine.precision == "fp16":
         yield f"engine.precision: fp16 scales losses by what one process sees; allowed {WITH}: auto, fp32, bf16, fp64"
     if recipe.guard.enabled:
-        yield f"guard.enabled: goes back to checkpoints with other settings; allowed {WITH}: false"
+        yield f"guard.enabled: its remedies are penalties, which differentiate gradients; allowed {WITH}: false"
 
 
 def share_out(players: Mapping[str, nn.Module], device: torch.device, least: int = UNIT) -> None:
