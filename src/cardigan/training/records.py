@@ -75,7 +75,7 @@ class Recorder:
         self.run.sample_folder.mkdir(exist_ok=True)
         path = self.run.sample_folder / f"{checkpoint.name_of(self.loop.clock)}{self.codec.extension}"
         with torch.no_grad(), self.loop.precision.forward_context():
-            panels = self.loop.game.exhibit(self.loop.average.players, **self.showcase)
+            panels = self.loop.game.exhibit(self.loop.average.shown(), **self.showcase)
         self.codec.exhibit({name: panel.float().cpu() for name, panel in panels.items()}, path)
         self.next_grid = next_mark(self.loop.clock, self.settings.first_grid)
         return path
@@ -90,11 +90,14 @@ class Recorder:
         Raises:
             TrainingFailedError: a weight is not finite (the last losses may have been, before the last step).
         """
-        for name, player in self.loop.game.players.items():
-            if not all(bool(value.isfinite().all()) for value in player.state_dict().values()):
-                what = f"a weight of the {name}"
+        tensors, state = checkpoint.capture(self.loop)
+        for name, value in tensors["players"].items():
+            if not bool(value.isfinite().all()):
+                what = f"a weight of the {name.partition('.')[0]}"
                 raise TrainingFailedError(self._obituary(what), f"{what} is no longer a finite number")
-        path = checkpoint.save_checkpoint(self.loop, self.run.checkpoint_folder, minutes=minutes, ended=ended, **extra)
+        target = self.run.checkpoint_folder / checkpoint.name_of(self.loop.clock)
+        state |= {"minutes": minutes, "ended": ended, **extra}
+        path = checkpoint.write_folder(target, tensors, state)
         checkpoint.prune(self.run.checkpoint_folder, self.run.best())
         self.events.flush()
         return path
@@ -127,6 +130,37 @@ class Recorder:
             f"{self.run.folder}: {name} is no longer a finite number at {self.loop.clock:,} samples ({kept}); "
             "lower training.optimizer.rate, or add a penalty"
         )
+
+
+class Attendant:
+    """What another process than the first does for the records of a sharded run: it hands over its parts, in step.
+
+    It has the methods of `Recorder` that are called while training, and writes nothing.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.next_grid = next_mark(loop.clock, loop.recipe.records.first_grid)
+
+    def scalars(self, minutes: float) -> dict[str, float]:
+        """See `Recorder.scalars`: they are means over all processes already."""
+        return {}
+
+    def grid(self) -> None:
+        """See `Recorder.grid`."""
+        self.loop.average.shown()
+        self.next_grid = next_mark(self.loop.clock, self.loop.recipe.records.first_grid)
+
+    def scored(self) -> None:
+        """Hand over what `Scorer.score` of the first process looks at."""
+        self.loop.average.shown()
+
+    def checkpoint(self, minutes: float, ended: bool = False, **extra: int) -> None:
+        """See `Recorder.checkpoint`."""
+        checkpoint.capture(self.loop)
+
+    def close(self) -> None:
+        """See `Recorder.close`."""
 
 
 def next_mark(clock: int, first: int) -> int:

@@ -31,6 +31,7 @@ from cardigan.training.processes import Peers, together
 from cardigan.training.progress import Progress, Silent
 from cardigan.training.records import cut
 from cardigan.training.scoring import Scorer
+from cardigan.training.sharding import refuse_unshardable
 
 MAY_CHANGE = (
     "training.samples",
@@ -41,6 +42,7 @@ MAY_CHANGE = (
     "data.storage",
     "engine.devices",
     "engine.nodes",
+    "engine.strategy",
     "engine.timeout",
 )
 """Keys that may differ on resume: they do not touch the trajectory (a stream's order is another data set's, another
@@ -77,6 +79,7 @@ def train(
     """
     proposal = propose(data, overrides) if recipe == AUTO else None
     loaded = proposal.recipe if proposal else load_recipe(recipe, overrides, data)
+    refuse_unshardable(loaded)
     check_out(out)
     fabric = start_fabric(loaded.engine)
     progress = (progress or Silent()) if fabric.is_global_zero else Silent()
@@ -119,6 +122,7 @@ def rehearse(
     """
     proposal = propose(data, overrides) if recipe == AUTO else None
     loaded = proposal.recipe if proposal else load_recipe(recipe, overrides, data)
+    refuse_unshardable(loaded)
     fabric, progress = start_fabric(loaded.engine), progress or Silent()
     if proposal:
         progress.proposed(proposal)
@@ -151,6 +155,7 @@ def resume(
     if at is None and path is not None and _finished(recipe, checkpoint.verify(path)):
         progress.already_finished(run)
         return run
+    refuse_unshardable(recipe)
     fabric = start_fabric(recipe.engine)
     progress = progress if fabric.is_global_zero else Silent()
     with together(fabric, recipe.engine.timeout) as peers:
@@ -283,8 +288,8 @@ def _changed(recipe: Recipe, overrides: list[str]) -> Recipe:
     if refused:
         raise CardiganError(
             f"{refused[0]} may not change on resume; allowed: training.samples, training.minutes, records.*, "
-            "scoring.interval, scoring.patience, data.storage, engine.devices, engine.nodes, engine.timeout (for "
-            "anything else start a new run)"
+            "scoring.interval, scoring.patience, data.storage, engine.devices, engine.nodes, engine.strategy, "
+            "engine.timeout (for anything else start a new run)"
         )
     return changed
 
