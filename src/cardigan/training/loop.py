@@ -19,6 +19,7 @@ from cardigan.distributed import averaged
 from cardigan.errors import CardiganError
 from cardigan.extractors.local import local
 from cardigan.games.base import Game, Step, Turn, total
+from cardigan.networks.layers.recomputation import recompute
 from cardigan.randomness import Random, use
 from cardigan.recipe import Recipe
 from cardigan.sample import Batch
@@ -300,6 +301,10 @@ class Loop:
         for player in game.players.values():
             player.to(self.fabric.device, dtype=self.choice.dtype)
             player.to(memory_format=self.choice.layout)  # type: ignore[call-overload]
+        if self.recipe.engine.recompute and not sum(map(recompute, game.players.values())):
+            raise CardiganError(
+                "engine.recompute: no player of this game has blocks that could be computed again; allowed: false"
+            )
         return game
 
     def _build_optimizers(self) -> dict[str, torch.optim.Optimizer]:

@@ -42,6 +42,7 @@ MAY_CHANGE = (
     "engine.devices",
     "engine.nodes",
     "engine.timeout",
+    "engine.recompute",
 )
 """Keys that may differ on resume: they do not touch the trajectory (a stream's order is another data set's, another
 number of processes means other rounding)."""
@@ -283,8 +284,8 @@ def _changed(recipe: Recipe, overrides: list[str]) -> Recipe:
     if refused:
         raise CardiganError(
             f"{refused[0]} may not change on resume; allowed: training.samples, training.minutes, records.*, "
-            "scoring.interval, scoring.patience, data.storage, engine.devices, engine.nodes, engine.timeout (for "
-            "anything else start a new run)"
+            "scoring.interval, scoring.patience, data.storage, engine.devices, engine.nodes, engine.timeout, "
+            "engine.recompute (for anything else start a new run)"
         )
     return changed
 
