@@ -30,7 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         for name in wanted:
             source = name if name != "planted" else str(plant(Path(place) / "planted"))
-            command = [sys.executable, "-m", "cardigan.cli", "inspect", source, "--out", f"{place}/{name}-check"]
+            command = [sys.executable, "-m", "cardigan", "inspect", source, "--out", f"{place}/{name}-check"]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             said = done.stdout.replace(f"{place}/{name}-check", f"inspections/{name}").replace(f"{place}/", "")
             (DOCS / f"{name}.txt").write_text(f"$ cardigan inspect {Path(source).name}\n\n{said}")

@@ -17,7 +17,7 @@ from statistics import mean, stdev
 from scipy.stats import t
 
 from cardigan.training.engine import environment
-from sweep import BASE, Judge, job
+from sweep import BASE, job, judge
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "benchmarks" / "precision.json"
 
@@ -27,13 +27,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path("runs/precision"))
     arguments = parser.parse_args()
-    judge, found = Judge(), dict[str, list[float]]()
+    eye, found = judge(), dict[str, list[float]]()
     for precision in ("fp32", "bf16"):
         rows = [
             job(
                 arguments.folder / f"{precision}-{seed}",
                 (f"training.seed={seed}", f"engine.precision={precision}", "guard.enabled=false"),
-                judge,
+                eye,
             )
             for seed in range(arguments.seeds)
         ]

@@ -36,10 +36,10 @@ from cardigan.evaluation.baseline import independent_pixels
 from cardigan.extractors.base import Extractor
 from cardigan.extractors.local import local
 from cardigan.health.history import read
-from cardigan.metrics.frechet import frechet_from_features
 from cardigan.metrics.manifold import manifold
 from cardigan.run import Run
 from figures import keep
+from judging import Judge
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "stability"
 STACKED, SAMPLES = 25_600, 5_000
@@ -162,34 +162,27 @@ def class_shares() -> torch.Tensor:
 # --- CIFAR-10
 
 
-class Judge:
-    """Local-FD against the test split of CIFAR-10, and recall among as many samples."""
-
-    def __init__(self) -> None:
-        data: Data = Pictures(source="cifar10")
-        self.eye = local(data, "judge")
-        self.test, self.train = data.load("test"), data.load("train", 1)
-        self.features = self._features(take(self.test, len(self.test)))
-
-    def __call__(self, samples: torch.Tensor) -> dict[str, float]:
-        """Scores of (N, 3, 32, 32) samples."""
-        features = self._features(samples)
-        distance = frechet_from_features(features, self.features)
-        return {"fd": distance, "recall": manifold(features, self.features[: len(features)], 3).recall}
-
-    def floor(self) -> dict[str, dict[str, float]]:
-        """Real samples of the train split, and pixels that are drawn one by one."""
-        real = take(self.train, SAMPLES)
-        return {"real": self(real), "pixels": self(torch.cat(list(independent_pixels(real, SAMPLES, 0))))}
-
-    def _features(self, samples: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self.eye(chunk).values for chunk in samples.split(500)])
+CIFAR: Data = Pictures(source="cifar10")
 
 
 @cache
 def judge() -> Judge:
-    """Trained or read once."""
-    return Judge()
+    """Of CIFAR-10, against all of its test split; trained or read once."""
+    test = CIFAR.load("test")
+    return Judge(CIFAR, take(test, len(test)))
+
+
+def scores(samples: torch.Tensor) -> dict[str, float]:
+    """Local-FD of (N, 3, 32, 32) samples, and recall among as many of the test split."""
+    seen = judge().look(samples)
+    recall = manifold(seen.features, judge().real[: len(samples)], 3).recall
+    return {"fd": judge().distance(seen), "recall": recall}
+
+
+def floor() -> dict[str, dict[str, float]]:
+    """Scores of real samples of the train split, and of pixels that are drawn one by one."""
+    real = take(CIFAR.load("train", 1), SAMPLES)
+    return {"real": scores(real), "pixels": scores(torch.cat(list(independent_pixels(real, SAMPLES, 0))))}
 
 
 def take(dataset: Dataset, count: int) -> torch.Tensor:
@@ -205,17 +198,17 @@ def over_time(run: Run) -> dict[str, Any]:
         {"clock": entry.reading.clock} | {name: round(entry.reading.get(f"discriminator/{name}"), 4) for name in wanted}
         for entry in read(run.health_file)
     ]
-    return {"points": points, "readings": readings, **judge().floor()}
+    return {"points": points, "readings": readings, **floor()}
 
 
 def at_the_end(run: Run) -> dict[str, Any]:
     """Scores of the newest checkpoint."""
-    return {**scored(run, run.clocks()[-1]), **judge().floor()}
+    return {**scored(run, run.clocks()[-1]), **floor()}
 
 
 def scored(run: Run, clock: int) -> dict[str, float]:
     """Scores of one checkpoint."""
-    return judge()(torch.cat(list(cardigan.load(run, at=clock).stream(SAMPLES, seed=1))))
+    return scores(torch.cat(list(cardigan.load(run, at=clock).stream(SAMPLES, seed=1))))
 
 
 def few_pictures(folder: Path) -> Path:

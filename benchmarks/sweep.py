@@ -24,17 +24,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import cardigan
-from cardigan.data.base import Dataset
-from cardigan.extractors.base import Extractor
-from cardigan.extractors.local import local
 from cardigan.health.history import read
-from cardigan.metrics.frechet import frechet_distance
-from cardigan.metrics.moments import Moments
 from cardigan.run import Run
 from cardigan.training.guard import Guard
+from judging import Judge
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "stability" / "sweep.json"
 DEFAULTS = 10
@@ -70,13 +64,13 @@ def main() -> None:
         for kind, extra in (("plain", ("guard.enabled=false",)), ("guarded", ("guard.enabled=true",))):
             if kind in arguments.only:
                 jobs.append((kind, number, (*configuration, *extra)))
-    judge = Judge()
+    eye = judge()
     for kind, number, overrides in jobs:
         plain = arguments.folder / f"plain-{number:02d}"
         if kind == "guarded" and left_alone(plain):
             row = json.loads((plain / "result.json").read_text()) | {"left alone": True}
         else:
-            row = job(arguments.folder / f"{kind}-{number:02d}", overrides, judge)
+            row = job(arguments.folder / f"{kind}-{number:02d}", overrides, eye)
         keep(kind, number, {"overrides": list(overrides), **row})
         print(kind, number, json.dumps({key: row[key] for key in ("distance", "classes")}), flush=True)
     print(json.dumps(summary(json.loads(RESULTS.read_text())), indent=1))
@@ -132,7 +126,7 @@ def draw(count: int, seed: int = 2026) -> list[tuple[str, ...]]:
     return found
 
 
-def job(folder: Path, overrides: tuple[str, ...], judge: "Judge") -> dict[str, Any]:
+def job(folder: Path, overrides: tuple[str, ...], judge: Judge) -> dict[str, Any]:
     """Train if that was not done, and judge; a run that ended early is judged by its last checkpoint."""
     result = folder / "result.json"
     if not result.exists():
@@ -147,7 +141,7 @@ def job(folder: Path, overrides: tuple[str, ...], judge: "Judge") -> dict[str, A
         )
         if not (folder / "recipe.yaml").exists():
             raise SystemExit(done.stderr)
-        result.write_text(json.dumps(judge(Run(folder)) | {"ended": done.stderr.strip()[-200:]}))
+        result.write_text(json.dumps(judged(Run(folder), judge) | {"ended": done.stderr.strip()[-200:]}))
     return dict(json.loads(result.read_text()))
 
 
@@ -160,33 +154,21 @@ def left_alone(folder: Path) -> bool:
     return all(guard.decide(readings[:count], []) is None for count in range(1, len(readings) + 1))
 
 
-class Judge:
-    """Local Fréchet distance to the validation split, and how often each digit occurs."""
+def judge() -> Judge:
+    """Against the validation split."""
+    data = cardigan.load_recipe("mnist-relativistic", BASE).data
+    real = data.still().load("validation")
+    return Judge(data, real.draw(0, min(len(real), 3_000)).sample)
 
-    def __init__(self) -> None:
-        recipe = cardigan.load_recipe("mnist-relativistic", BASE)
-        self.eye: Extractor = local(recipe.data, "judge")
-        real: Dataset = recipe.data.still().load("validation")
-        self.real = self._moments(real.draw(0, min(len(real), 3_000)).sample)
 
-    def __call__(self, run: Run) -> dict[str, Any]:
-        """What is found of the newest checkpoint of `run`."""
-        if not run.clocks():
-            return {"distance": None, "classes": 0, "clock": 0}
-        samples = cardigan.load(run).generate(SAMPLES, seed=1)
-        mine = self._moments(samples)
-        distance = frechet_distance(mine.mean, mine.covariance, self.real.mean, self.real.covariance)
-        logits = self.eye(samples).logits
-        assert logits is not None
-        counts = torch.bincount(logits.argmax(1), minlength=10)
-        present = int((counts >= LEAST * SAMPLES / 10).sum())
-        return {"distance": distance, "classes": present, "counts": counts.tolist(), "clock": run.clocks()[-1]}
-
-    def _moments(self, samples: torch.Tensor) -> Moments:
-        moments = Moments(self.eye.dimension, 1)
-        for chunk in samples.split(500):
-            moments.add(self.eye(chunk).values)
-        return moments
+def judged(run: Run, judge: Judge) -> dict[str, Any]:
+    """Local Fréchet distance and how often each digit occurs, of the newest checkpoint of `run`."""
+    if not run.clocks():
+        return {"distance": None, "classes": 0, "clock": 0}
+    seen = judge.look(cardigan.load(run).generate(SAMPLES, seed=1))
+    present = int((seen.counts >= LEAST * SAMPLES / 10).sum())
+    counts = {"classes": present, "counts": seen.counts.tolist()}
+    return {"distance": judge.distance(seen), **counts, "clock": run.clocks()[-1]}
 
 
 def keep(kind: str, number: int, row: dict[str, Any]) -> None:

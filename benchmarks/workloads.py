@@ -1,8 +1,9 @@
-"""What `throughput.py` times: our loop, a peer's script as it stands in its checkout, and plain loops of our own.
+"""What `throughput.py` times and `quality.py` trains: peers' scripts as they stand, plain loops, and our own loop.
 
-Every side runs in a process of its own and asks the `Gate` for leave before each batch; who holds the other end of the
-gate decides whose turn it is. Nothing of a peer's code stands here: its file is executed from its checkout, with a
-stand-in for torchvision that hands it pictures which lie in memory, decoded, resized and normalised (in its favour).
+Every side runs in a process of its own and asks its `Gate` for leave before each batch. In `throughput.py` whoever
+holds the other end decides whose turn it is; in `quality.py` the gate watches the time. Nothing of a peer's code stands
+here: its file is executed from its checkout, with a stand-in for torchvision that hands it pictures which lie in
+memory, decoded, resized and normalised (in its favour).
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import runpy
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count, pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -44,21 +45,38 @@ SIDE = 2048
 
 
 class Gate:
-    """One end of a connection: batches are granted in stretches, and what a stretch took is sent back.
+    """What a side asks before each batch.
 
     Attributes:
         about: what this side tells of itself.
         half: whether this side computes in bf16.
+        names: what it trains, by name: of a script, all that it has named so far.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection, self.left = connection, 0
+    def __init__(self) -> None:
         self.about: Callable[[], dict[str, Any]] = told
         self.half = False
+        self.names: Callable[[], Mapping[str, Any]] = lambda: vars(sys.modules["__main__"])
+
+    def batch(self, samples: int = 0) -> None:
+        """Wait for leave to work on one more batch of so many samples.
+
+        Raises:
+            SystemExit: there is nothing more to do.
+        """
+        raise NotImplementedError
+
+
+class Turns(Gate):
+    """One end of a connection: batches are granted in stretches, and what a stretch took is sent back."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self.connection, self.left = connection, 0
         self._finish: Callable[[], Any] | None = None
 
-    def batch(self) -> None:
-        """Wait for leave to work on one more batch. Raises SystemExit when there is nothing more to do."""
+    def batch(self, samples: int = 0) -> None:
+        """See `Gate.batch`."""
         while self.left == 0:
             if self._finish is not None:
                 self.connection.send(self._finish())
@@ -147,14 +165,14 @@ def serve(side: str, connection: Connection, recipe: Recipe, source: str, thread
         source: of the side: nothing, the path of a script and its arguments, or the name of a plain loop.
     """
     torch.set_num_threads(threads)
-    gate = Gate(connection)
+    gate = Turns(connection)
     with contextlib.suppress(EOFError, OSError), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
         if side == "ours":
             ours(gate, recipe)
         elif side == "plain":
-            PLAIN[source](gate, recipe)
+            PLAIN[source](gate, pictures(recipe), recipe.training.batch)
         else:
-            script(gate, recipe, *source.split())
+            script(gate, pictures(recipe), *source.split())
 
 
 def ours(gate: Gate, recipe: Recipe) -> None:
@@ -172,9 +190,9 @@ def ours(gate: Gate, recipe: Recipe) -> None:
         loop.round()
 
 
-def script(gate: Gate, recipe: Recipe, path: str, *arguments: str) -> None:
-    """A peer's file, executed as it is, on the pictures of `recipe`."""
-    stand_in(pictures(recipe))
+def script(gate: Gate, samples: Tensor, path: str, *arguments: str) -> None:
+    """A peer's file, executed as it is, on pictures (N, C, H, W)."""
+    stand_in(samples)
     sys.argv = [path, *arguments]
     data.DataLoader = gated(gate)  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
@@ -210,7 +228,7 @@ def gated(gate: Gate) -> type[data.DataLoader[Any]]:
         def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
             while True:
                 for batch in super().__iter__():
-                    gate.batch()
+                    gate.batch(len(batch[0]))
                     yield batch
 
     return Gated
@@ -305,13 +323,13 @@ class ChannelDropout(nn.Module):
 # --- plain loops, as tutorials and papers' repositories usually write them
 
 
-def plain_mlp(gate: Gate, recipe: Recipe) -> None:
+def plain_mlp(gate: Gate, samples: Tensor, batch_size: int) -> None:
     """The tutorials' GAN: two backward passes for the discriminator, new noise for the generator, losses printed."""
-    loader = gated(gate)(Labelled(pictures(recipe)), batch_size=recipe.training.batch, shuffle=True)
+    loader = gated(gate)(Labelled(samples), batch_size=batch_size, shuffle=True)
     generator, discriminator = mlp_generator(), mlp_discriminator()
-    gate.about = lambda: {
-        "parameters": {"generator": parameters(generator), "discriminator": parameters(discriminator)}
-    }
+    players = {"generator": generator, "discriminator": discriminator}
+    gate.names = lambda: players
+    gate.about = lambda: {"parameters": {name: parameters(player) for name, player in players.items()}}
     criterion = nn.BCELoss()
     generator_optimizer = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -347,13 +365,13 @@ def mlp_discriminator() -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(256, 1), nn.Sigmoid())
 
 
-def plain_resnet(gate: Gate, recipe: Recipe) -> None:
+def plain_resnet(gate: Gate, samples: Tensor, batch_size: int) -> None:
     """Relativistic pairing with R1 and R2 in every step, by autograd.grad with a graph; new noise for the generator."""
-    loader = gated(gate)(Labelled(pictures(recipe)), batch_size=recipe.training.batch, shuffle=True)
+    loader = gated(gate)(Labelled(samples), batch_size=batch_size, shuffle=True)
     generator, discriminator = PlainGenerator(), PlainDiscriminator()
-    gate.about = lambda: {
-        "parameters": {"generator": parameters(generator), "discriminator": parameters(discriminator)}
-    }
+    players = {"generator": generator, "discriminator": discriminator}
+    gate.names = lambda: players
+    gate.about = lambda: {"parameters": {name: parameters(player) for name, player in players.items()}}
     generator_optimizer = torch.optim.Adam(generator.parameters(), lr=5e-4, betas=(0.0, 0.9))
     discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), lr=5e-4, betas=(0.0, 0.9))
     for index, (batch, _) in zip(count(), loader, strict=False):
@@ -445,5 +463,5 @@ class PlainDiscriminator(nn.Module):
         return self.head(F.relu(self.blocks(samples)).sum((2, 3))).flatten()  # type: ignore[no-any-return]
 
 
-PLAIN: dict[str, Callable[[Gate, Recipe], None]] = {"mlp": plain_mlp, "resnet": plain_resnet}
+PLAIN: dict[str, Callable[[Gate, Tensor, int], None]] = {"mlp": plain_mlp, "resnet": plain_resnet}
 """Name -> a plain loop of ours."""

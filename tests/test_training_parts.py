@@ -9,8 +9,9 @@ from torch import nn
 
 from cardigan import CardiganError, load_recipe
 from cardigan.games.base import Turn
+from cardigan.machine import EXACT, fastest_exact_matmul
 from cardigan.training.average import Average, AverageSettings
-from cardigan.training.engine import EXACT, EngineChoice, choose, fastest_exact_matmul, start_fabric
+from cardigan.training.engine import EngineChoice, choose, start_fabric
 from cardigan.training.loop import Meter
 from cardigan.training.optimizers import SGD, Adam, AdamW, RMSprop, Schedule
 from cardigan.training.records import crossed, next_mark

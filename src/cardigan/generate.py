@@ -1,13 +1,15 @@
 """Use a trained run: load its averaged generator and make samples. Loading executes no code from the run."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from cardigan.errors import CardiganError
+from cardigan.machine import MATMULS, Matmul, exact, matmul
 from cardigan.networks.base import Generator
 from cardigan.players import Players, Weights, load_players
 from cardigan.randomness import Random
@@ -27,6 +29,7 @@ class Model:
         codec: turns its samples into pictures (or points, sounds, ...) and files.
         weights: "average" or "raw".
         generator: the generator with these weights, in evaluation mode.
+        matmul: backend of its matrix products.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Model:
             )
         self.generator = generator
         self.conditional = getattr(run.recipe.game, "labels", "none") != "none"
+        self.matmul = _matmul(run) if self.device.type == "cpu" else "highest"
 
     def generate(self, n: int = 1, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0) -> Tensor:
         """(n, *form.shape) samples, float32 on the CPU; pictures in [-1, 1].
@@ -100,13 +104,16 @@ class Model:
             raise CardiganError(f"truncation: must lie between 0 and 1, not {truncation}")
         chunks = latents.split(CHUNK)
         label_chunks = [None] * len(chunks) if labels is None else labels.to(self.device).split(CHUNK)
-        made = []
-        for chunk, some in zip(chunks, label_chunks, strict=True):
-            mapped = self.generator.map(chunk, some)
-            if truncation < 1:
-                mapped = self.generator.centre(some).to(mapped).lerp(mapped, truncation)
-            made.append(self.generator.synthesize(mapped, some).float().cpu())
+        with matmul(self.matmul):
+            made = [self._make_some(*each, truncation) for each in zip(chunks, label_chunks, strict=True)]
         return torch.cat(made)
+
+    def _make_some(self, latents: Tensor, labels: Tensor | None, truncation: float) -> Tensor:
+        mapped = self.generator.map(latents, labels)
+        if truncation < 1:
+            mapped = self.generator.centre(labels).to(mapped).lerp(mapped, truncation)
+        samples: Tensor = self.generator.synthesize(mapped, labels)
+        return samples.float().cpu()
 
     def _latents(self, seed: int, chunk: int) -> Tensor:
         return self.generator.sample_latents(CHUNK, Random(seed, "generate", chunk)).to(self.device)
@@ -127,6 +134,15 @@ class Model:
         if str(label).isdecimal() and int(label) < self.form.classes:
             return int(label)
         raise CardiganError(f"--label: unknown label {str(label)!r}; {allowed(str(label), names)}")
+
+
+def _matmul(run: Run) -> Matmul:
+    """The backend that the run was trained with, where it is exact on this machine too: it was the fastest there."""
+    with suppress(CardiganError, AttributeError):  # a file that is missing or damaged costs speed alone
+        recorded = run.environment.get("engine", {}).get("matmul")
+        if recorded in MATMULS and exact(recorded):
+            return cast(Matmul, recorded)
+    return "highest"
 
 
 def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

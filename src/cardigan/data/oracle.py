@@ -134,7 +134,7 @@ class NumberCodec(Codec):
 
     def decode(self, samples: Tensor) -> list[str]:
         """(N, T) tokens -> N lines of numbers."""
-        return [" ".join(map(str, row)) for row in (samples - len(SPECIAL)).tolist()]
+        return [" ".join(map(str, row)) for row in (samples.long() - len(SPECIAL)).tolist()]
 
     def write(self, sample: Tensor, path: Path) -> None:
         """Write one sentence (T,) as a text file."""

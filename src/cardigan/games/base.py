@@ -160,6 +160,11 @@ class GameSettings(Settings, ABC):
         """Whether training looks through the data's guide."""
         return False
 
+    @property
+    def differentiates_twice(self) -> tuple[str, ...]:
+        """Keys of the settings by which a loss differentiates a gradient (autograd.grad with create_graph)."""
+        return ()
+
     @abstractmethod
     def build(self, form: Form, guide: Guide | None = None) -> Game:
         """Players with freshly initialised weights (from torch's global generator), for samples of `form`.

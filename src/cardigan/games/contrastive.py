@@ -45,6 +45,11 @@ class Contrastive(GameSettings):
     projection: Units = 256
     """Numbers in the vector by which a patch is compared."""
 
+    @property
+    def differentiates_twice(self) -> tuple[str, ...]:
+        """See `GameSettings.differentiates_twice`: by its penalties."""
+        return self.penalties.used
+
     def build(self, form: Form, guide: Guide | None = None) -> "ContrastiveGame":
         """See `GameSettings.build`.
 

@@ -43,6 +43,11 @@ class Cycle(GameSettings):
     pool: NonNegativeInt = 50
     """Earlier fakes that the discriminators see again; 0: none."""
 
+    @property
+    def differentiates_twice(self) -> tuple[str, ...]:
+        """See `GameSettings.differentiates_twice`: by its penalties."""
+        return self.penalties.used
+
     def build(self, form: Form, guide: Guide | None = None) -> "CycleGame":
         """See `GameSettings.build`.
 

@@ -79,6 +79,11 @@ class Gan(GameSettings):
             raise ValueError(f"self_supervision: pictures are turned one by one; allowed with pack {self.pack}: null")
         return self
 
+    @property
+    def differentiates_twice(self) -> tuple[str, ...]:
+        """See `GameSettings.differentiates_twice`: by its penalties."""
+        return self.penalties.used
+
     def build(self, form: Form, guide: Guide | None = None) -> "GanGame":
         """See `GameSettings.build`.
 

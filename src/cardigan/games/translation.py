@@ -75,6 +75,11 @@ class Translation(GameSettings):
         """See `GameSettings.guided`: the perceptual term looks through the guide."""
         return self.terms.perceptual > 0 and self.terms.eye == "local"
 
+    @property
+    def differentiates_twice(self) -> tuple[str, ...]:
+        """See `GameSettings.differentiates_twice`: by its penalties."""
+        return self.penalties.used
+
     def build(self, form: Form, guide: Guide | None = None) -> "TranslationGame":
         """See `GameSettings.build`.
 

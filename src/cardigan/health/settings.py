@@ -29,7 +29,7 @@ class Health(Settings):
 class Guard(Settings):
     """Whether something is done when training goes wrong: guard.jsonl, `cardigan doctor`."""
 
-    enabled: bool = False
+    enabled: bool = True
     """Whether to act: lower rates, stronger penalties, back to an earlier checkpoint, afresh with safer settings."""
     most: Annotated[int, Field(ge=1, le=20)] = 4
     """Interventions in one run, at most; then a run that is still critical is ended rather than trained on."""

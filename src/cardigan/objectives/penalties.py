@@ -63,6 +63,12 @@ class Penalties(Settings):
     r2: Penalty | None = None
     """Slope 0 at fake samples."""
 
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Keys of those that are used; each of them differentiates a gradient."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return tuple(f"game.penalties.{name}" for name, each in given.items() if each is not None and each.weight > 0)
+
 
 @dataclass(frozen=True)
 class Contest:

@@ -7,6 +7,7 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import nn
 
+from cardigan.parts import assembled, put
 from cardigan.settings import Count, Settings
 
 
@@ -29,6 +30,17 @@ class Average:
         if settings.half_life is None:
             for name, average in self.players.items():
                 _share(average, self.sources[name])
+
+    @torch.no_grad()
+    def spread(self) -> None:
+        """Hold such parts of the averages as the players hold of their weights, which were spread over processes."""
+        for name, average in self.players.items():
+            for key, weight in self.sources[name].named_parameters():
+                put(average, key, weight.detach() if self.settings.half_life is None else weight.detach().clone())
+
+    def shown(self) -> dict[str, nn.Module]:
+        """The averages as networks that this process can use by itself; a collective call where they are spread."""
+        return {name: assembled(average) for name, average in self.players.items()}
 
     def decay(self, clock: int, drawn: int) -> float:
         """Weight that the average keeps in a round that drew `drawn` samples and ended at `clock`."""

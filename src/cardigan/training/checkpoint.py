@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cardigan.errors import CardiganError
+from cardigan.parts import part_like, spread, whole
 from cardigan.training.loop import Loop
 
 STATE = "state.json"
@@ -60,7 +61,11 @@ def save_checkpoint(loop: Loop, folder: Path, **extra: Any) -> Path:
 
 
 def capture(loop: Loop) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """The state of `loop` as tensors by file and name, and JSON values."""
+    """The state of `loop` as tensors by file and name, and JSON values.
+
+    Sharded tensors are put together, one after another: a collective call then, after which the first process has them
+    in its main memory, and the others have nothing.
+    """
     moments, numbers = _optimizer_state(loop)
     game_state = loop.game.state_dict()
     game_tensors = {name: value for name, value in game_state.items() if isinstance(value, Tensor)}
@@ -83,7 +88,8 @@ def capture(loop: Loop) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         "random": random_numbers,
         "game": {name: value for name, value in game_state.items() if name not in game_tensors},
     }
-    return {name: group for name, group in tensors.items() if group}, state
+    keeps = loop.fabric.is_global_zero
+    return {name: _together(group, keeps) for name, group in tensors.items() if group}, state
 
 
 def load_checkpoint(loop: Loop, path: Path) -> dict[str, Any]:
@@ -221,11 +227,24 @@ def _named_state(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     return {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
 
 
+def _together(tensors: Mapping[str, Tensor], keeps: bool) -> dict[str, Tensor]:
+    """`tensors` by name, the sharded ones as whole ones in main memory, unless this process does not keep them."""
+    found = dict[str, Tensor]()
+    for name, value in tensors.items():
+        if spread(value):
+            gathered = whole(value)
+            value = gathered.cpu() if keeps else gathered.new_empty(0)
+        found[name] = value
+    return found
+
+
 def _load_named(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor], path: Path) -> None:
     for name, module in modules.items():
         mine = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+        held = module.state_dict()
+        parts = {key: part_like(held[key], value) if key in held else value for key, value in mine.items()}
         try:
-            module.load_state_dict(mine)
+            module.load_state_dict(parts)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise DamagedCheckpointError(f"{path}: its weights do not fit the recipe's networks: {reason}") from None
@@ -258,6 +277,8 @@ def _like(parameter: Tensor, saved: Tensor, fused: bool) -> Tensor:
     The count of steps, a scalar, lies where the step is computed: beside the weights if it is fused, else on the CPU.
     """
     if saved.shape == parameter.shape and saved.dim():
+        if spread(parameter):
+            return part_like(parameter, saved)
         return torch.empty_like(parameter, dtype=saved.dtype, requires_grad=False).copy_(saved)
     return saved.to(parameter.device) if saved.dim() or fused else saved.clone()
 

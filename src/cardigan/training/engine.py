@@ -19,12 +19,9 @@ from lightning_fabric.strategies import DDPStrategy
 
 from cardigan.data.workers import usable_cores
 from cardigan.errors import CardiganError
-from cardigan.machine import bf16_pays, seconds
+from cardigan.machine import bf16_pays, fastest_exact_matmul
 from cardigan.training.processes import gather, placed
 from cardigan.training.settings import Engine
-
-EXACT = 1e-5
-"""Largest relative error of a matrix product that still counts as fp32."""
 
 
 @dataclass(frozen=True)
@@ -188,25 +185,6 @@ def applied(choice: EngineChoice) -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(matmul)
-
-
-def fastest_exact_matmul() -> Literal["highest", "high", "medium"]:
-    """The fp32 matmul backend that is fastest here among those with a relative error below `EXACT`.
-
-    "medium" sends fp32 products to oneDNN: about twice as fast on AMD at full accuracy, true bf16 on CPUs with AMX.
-    """
-    generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(512, 512, generator=generator) for _ in range(2))
-    exact = left.double() @ right.double()
-    before, times = torch.get_float32_matmul_precision(), dict[str, float]()
-    for name in ("highest", "medium"):
-        torch.set_float32_matmul_precision(name)
-        error = ((left @ right).double() - exact).norm() / exact.norm()
-        if error < EXACT:
-            times[name] = min(seconds(lambda: left @ right) for _ in range(7))
-    torch.set_float32_matmul_precision(before)
-    faster = times.get("medium", float("inf")) < 0.9 * times["highest"]
-    return "medium" if faster else "highest"
 
 
 def _wait() -> None:

@@ -6,6 +6,7 @@ Nothing here knows what kind of sample is trained on, writes a file or waits for
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from cardigan.errors import CardiganError
 from cardigan.extractors.local import local
 from cardigan.games.base import Game, Step, Turn, total
 from cardigan.networks.layers.recomputation import recompute
+from cardigan.parts import whole
 from cardigan.randomness import Random, use
 from cardigan.recipe import Recipe
 from cardigan.sample import Batch
@@ -28,6 +30,7 @@ from cardigan.training.average import Average
 from cardigan.training.engine import EngineChoice, precision_plugin
 from cardigan.training.lookahead import Lookahead
 from cardigan.training.moves import ORDERS
+from cardigan.training.sharding import OnceOnly, leaves, share_out
 
 RECENT = 256
 """Values of each scalar that are remembered one by one."""
@@ -83,6 +86,9 @@ class Loop:
     Attributes:
         clock: real samples drawn so far, over all processes and players.
         rounds: rounds played so far.
+        sharded: whether each process holds a part of the weights only.
+        parameters: of each player, what its optimizer moves: weights, or this process's part of them.
+        leaves: of each player, what losses are differentiated by; the same, unless weights are sharded.
         counts: how often each turn has been taken.
         lookahead: where all players go back to every few rounds; None: they do not.
         motions: the last motion of each player, by its optimizer; None: nobody wants to know, and nothing is measured.
@@ -96,14 +102,21 @@ class Loop:
         self.meter = Meter()
         self.motions: dict[str, Motion] | None = None
         self.waited = 0.0
+        self.sharded = recipe.engine.strategy == "sharded" and fabric.world_size > 1
         self.game = self._build_game()
+        averaged = {name: self.game.players[name] for name in self.game.averaged}
+        self.average = Average(averaged, recipe.training.average)
+        if self.sharded:
+            share_out(self.game.players, fabric.device)
+            self.average.spread()
         self.parameters = {
             name: [each for each in player.parameters() if each.requires_grad]
             for name, player in self.game.players.items()
         }
+        self.leaves = (
+            {name: leaves(player) for name, player in self.game.players.items()} if self.sharded else self.parameters
+        )
         self.optimizers = self._build_optimizers()
-        averaged = {name: self.game.players[name] for name in self.game.averaged}
-        self.average = Average(averaged, recipe.training.average)
         settings = recipe.training.lookahead
         self.lookahead = None if settings is None else Lookahead(self.parameters, settings)
         self.shards = fabric.world_size * recipe.training.accumulate
@@ -174,12 +187,13 @@ class Loop:
             recorded: whether the losses are written down.
         """
         parameters, found = self._parameters(turn), list[dict[str, Tensor]]()
+        inputs = [leaf for player in turn.players for leaf in self.leaves[player]]
         for shard, step in zip(self._my_shards(), steps, strict=True):
             step.count, step.random = self.counts[turn.name], self._random(turn.name, shard, stream)
             step.signals = {}
-            with use(step.random), self.precision.forward_context():
+            with use(step.random), self.precision.forward_context(), OnceOnly() if self.sharded else nullcontext():
                 terms = turn.loss(step)
-            self.precision.backward(total(terms) / len(steps), None, inputs=parameters)
+            self.precision.backward(total(terms) / len(steps), None, inputs=inputs)
             found.append({name: value.detach() for name, value in {**terms, **step.signals}.items()})
         means = self._reduce(parameters, found)
         if recorded:
@@ -233,14 +247,15 @@ class Loop:
         weights = [each.detach() for each in self.parameters[player]]
         before = [each.clone() for each in weights]
         gradients = [each.grad for each in self.parameters[player] if each.grad is not None]
-        gradient = _norm(gradients) if gradients else torch.zeros((), device=self.fabric.device)
+        gradient = norm(gradients) if gradients else torch.zeros((), device=self.fabric.device)
         self.precision.optimizer_step(optimizer)
-        self.motions[player] = Motion(gradient, _norm(before), _norm(torch._foreach_sub(weights, before)))
+        self.motions[player] = Motion(gradient, norm(before), norm(torch._foreach_sub(weights, before)))
 
     def _reduce(self, parameters: list[nn.Parameter], found: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """Average the gradients over processes, and what was `found` on each slice of the batch over all slices.
 
-        One flat all-reduce of raw modules carries both (see docs/architecture.md).
+        One flat all-reduce of raw modules carries both (see docs/architecture.md); the gradients of sharded ones are
+        means already.
         """
         means = {name: self._mean([each[name] for each in found]) for name in found[0]}
         if self.fabric.world_size == 1:
@@ -248,7 +263,7 @@ class Loop:
         for parameter in parameters:
             if parameter.grad is None:  # every process must reduce the same tensors
                 parameter.grad = torch.zeros_like(parameter)
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        gradients = [] if self.sharded else [each.grad for each in parameters if each.grad is not None]
         mixed = [*gradients, *means.values()]
         flat = averaged(torch.cat([each.reshape(-1).to(self.choice.dtype) for each in mixed]))
         parts = flat.split([each.numel() for each in mixed])
@@ -300,7 +315,8 @@ class Loop:
                 raise CardiganError(f"training.rates.{name}: no such player; {allowed(name, game.players)}")
         for player in game.players.values():
             player.to(self.fabric.device, dtype=self.choice.dtype)
-            player.to(memory_format=self.choice.layout)  # type: ignore[call-overload]
+            if not self.sharded:  # sharded weights are contiguous; samples decide the layout of what is computed
+                player.to(memory_format=self.choice.layout)  # type: ignore[call-overload]
         if self.recipe.engine.recompute and not sum(map(recompute, game.players.values())):
             raise CardiganError(
                 "engine.recompute: no player of this game has blocks that could be computed again; allowed: false"
@@ -317,6 +333,6 @@ class Loop:
         }
 
 
-def _norm(tensors: Iterable[Tensor]) -> Tensor:
-    """Norm of all numbers in `tensors` together."""
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))).float())
+def norm(tensors: Iterable[Tensor]) -> Tensor:
+    """Norm of all numbers in `tensors` together, over all processes where they are spread."""
+    return whole(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))).float()))

@@ -35,7 +35,7 @@ from cardigan.health.statistics import (
 )
 from cardigan.randomness import Random, use
 from cardigan.sample import Batch
-from cardigan.training.loop import Loop
+from cardigan.training.loop import Loop, norm
 from cardigan.training.records import GROWTH
 
 FIRST = 1_000
@@ -135,9 +135,8 @@ class Monitor:
         found = {}
         for name, average in self.loop.average.players.items():
             mine = [each.detach() for each in self.loop.game.players[name].parameters()]
-            apart = torch._foreach_norm(torch._foreach_sub(mine, list(average.parameters())))
-            size = torch._foreach_norm(mine)
-            found[f"{name}/from_average"] = float(torch.stack(apart).norm() / torch.stack(size).norm().clamp(min=1e-12))
+            apart = torch._foreach_sub(mine, list(average.parameters()))
+            found[f"{name}/from_average"] = float(norm(apart) / norm(mine).clamp(min=1e-12))
         return found
 
     def _waiting(self, minutes: float) -> Signals:

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import nn
 
+from cardigan.parts import spread
 from cardigan.settings import Clock, Count, Settings
 from cardigan.training import optimistic
 
@@ -64,7 +65,9 @@ class SGD(Optimizer):
     momentum: Beta = 0.0
 
     def build(self, parameters: Iterable[nn.Parameter], rate: float, fused: bool) -> torch.optim.Optimizer:
-        """See `Optimizer.build`."""
+        """See `Optimizer.build`; the kernel does not exist for weights that are spread over processes."""
+        parameters = list(parameters)
+        fused = fused and not any(map(spread, parameters))
         return torch.optim.SGD(parameters, lr=rate, momentum=self.momentum, weight_decay=self.weight_decay, fused=fused)
 
 

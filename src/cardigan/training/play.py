@@ -22,7 +22,7 @@ from cardigan.training.guard import Guard
 from cardigan.training.loop import Loop
 from cardigan.training.monitor import FIRST, Monitor
 from cardigan.training.progress import Progress
-from cardigan.training.records import Recorder, TrainingFailedError, crossed, cut, next_mark
+from cardigan.training.records import Attendant, Recorder, TrainingFailedError, crossed, cut, next_mark
 from cardigan.training.scoring import Scorer
 
 OVER = -1
@@ -75,8 +75,10 @@ class Play:
         return met
 
     def _stretch(self, caught: list[int]) -> int | Intervention:
-        """Rounds until it is over or the guard wants something done."""
+        """Rounds until it is over or the guard wants something done; opening is no time of training."""
+        began = time.monotonic()
         self._open()
+        self.start += time.monotonic() - began
         try:
             return self._rounds(caught)
         except TrainingFailedError as failure:
@@ -87,12 +89,17 @@ class Play:
 
     def _open(self) -> None:
         """Everything that looks at the loop, for a loop that is new."""
-        self.recorder = Recorder(self.run, self.loop, self.loop.dataset.codec) if self.writes else None
+        self.recorder = self._new_recorder()
         self.monitor = Monitor(self.loop) if self.loop.recipe.health.interval else None
         self.history = History(self.run.health_file)
         if self.recorder and self.loop.clock == 0:
             self.recorder.grid()
         self.ended = self.scorer is not None and self.scorer.stalled(self.run)
+
+    def _new_recorder(self) -> Recorder | Attendant | None:
+        if self.writes:
+            return Recorder(self.run, self.loop, self.loop.dataset.codec)
+        return Attendant(self.loop) if self.loop.sharded else None
 
     def _rounds(self, caught: list[int]) -> int | Intervention:
         """Play round after round; why it is over, or what the guard wants to be done."""
@@ -107,7 +114,7 @@ class Play:
                 self._record(self.recorder, before, minutes)
         return over
 
-    def _record(self, recorder: Recorder, before: int, minutes: float) -> None:
+    def _record(self, recorder: Recorder | Attendant, before: int, minutes: float) -> None:
         """Write down what is due after a round that began at the clock `before`."""
         records, clock = self.loop.recipe.records, self.loop.clock
         saves = crossed(before, clock, records.checkpoint)
@@ -117,13 +124,27 @@ class Play:
             self.progress.scalars(clock, minutes, recorder.scalars(minutes))
         if clock >= recorder.next_grid:
             recorder.grid()
-        if self.scorer and self.scorer.due(before, clock):
-            self.start += _score(self.scorer, recorder, minutes, self.progress)
-            saves, self.ended = True, self.scorer.stalled(self.run)
+        interval = self.loop.recipe.scoring.interval
+        if interval and crossed(before, clock, interval):
+            self._score(recorder, minutes)
+            saves = True
         if saves:
             self._save(recorder, minutes)
 
-    def _save(self, recorder: Recorder, minutes: float) -> None:
+    def _score(self, recorder: Recorder | Attendant, minutes: float) -> None:
+        """Score and write it down; what it takes is no time of training."""
+        if isinstance(recorder, Attendant):
+            recorder.scored()
+            return
+        assert self.scorer is not None
+        began = time.monotonic()
+        value = self.scorer.score()
+        recorder.score(self.scorer.name, value, minutes)
+        self.progress.scored(self.loop.clock, self.scorer.name, value)
+        self.start += time.monotonic() - began
+        self.ended = self.scorer.stalled(self.run)
+
+    def _save(self, recorder: Recorder | Attendant, minutes: float) -> None:
         recorder.checkpoint(minutes, self.ended, interventions=len(self.guard.entries), thrown=self.guard.thrown)
 
     def _examine(self, minutes: float) -> Intervention | None:
@@ -164,7 +185,7 @@ class Play:
         Raises:
             TrainingFailedError: training is ended, since nothing has helped.
         """
-        if self.recorder:
+        if isinstance(self.recorder, Recorder):
             self.recorder.events.close()
         if self.writes:
             self.guard.add(wanted)
@@ -201,7 +222,8 @@ class Play:
             return
         clock, minutes = self.loop.clock, self.minutes
         self.progress.scalars(clock, minutes, self.recorder.scalars(minutes))
-        if clock not in self.run.clocks():
+        missing = clock not in self.run.clocks()
+        if self.loop.fabric.broadcast(missing) if self.loop.sharded else missing:  # all look, or none
             self._save(self.recorder, minutes)
         self.recorder.grid()
         self.recorder.close()
@@ -214,15 +236,6 @@ class Play:
         spent = spent or (training.minutes is not None and minutes >= training.minutes)
         verdict = caught[0] if caught else OVER if spent else 0
         return verdict if self.loop.fabric.world_size == 1 else _agree(self.loop.fabric, verdict)
-
-
-def _score(scorer: Scorer, recorder: Recorder, minutes: float, progress: Progress) -> float:
-    """Score and write it down; the seconds it took, which are no time of training."""
-    began = time.monotonic()
-    value = scorer.score()
-    recorder.score(scorer.name, value, minutes)
-    progress.scored(scorer.loop.clock, scorer.name, value)
-    return time.monotonic() - began
 
 
 def _agree(fabric: Fabric, verdict: int) -> int:

@@ -75,7 +75,7 @@ class Recorder:
         self.run.sample_folder.mkdir(exist_ok=True)
         path = self.run.sample_folder / f"{checkpoint.name_of(self.loop.clock)}{self.codec.extension}"
         with torch.no_grad(), self.loop.precision.forward_context():
-            panels = self.loop.game.exhibit(self.loop.average.players, **self.showcase)
+            panels = self.loop.game.exhibit(self.loop.average.shown(), **self.showcase)
         self.codec.exhibit({name: panel.float().cpu() for name, panel in panels.items()}, path)
         self.next_grid = next_mark(self.loop.clock, self.settings.first_grid)
         return path
@@ -90,11 +90,14 @@ class Recorder:
         Raises:
             TrainingFailedError: a weight is not finite (the last losses may have been, before the last step).
         """
-        for name, player in self.loop.game.players.items():
-            if not all(bool(value.isfinite().all()) for value in player.state_dict().values()):
-                what = f"a weight of the {name}"
+        tensors, state = checkpoint.capture(self.loop)
+        for name, value in tensors["players"].items():
+            if not bool(value.isfinite().all()):
+                what = f"a weight of the {name.partition('.')[0]}"
                 raise TrainingFailedError(self._obituary(what), f"{what} is no longer a finite number")
-        path = checkpoint.save_checkpoint(self.loop, self.run.checkpoint_folder, minutes=minutes, ended=ended, **extra)
+        target = self.run.checkpoint_folder / checkpoint.name_of(self.loop.clock)
+        state |= {"minutes": minutes, "ended": ended, **extra}
+        path = checkpoint.write_folder(target, tensors, state)
         checkpoint.prune(self.run.checkpoint_folder, self.run.best())
         self.events.flush()
         return path
@@ -127,6 +130,37 @@ class Recorder:
             f"{self.run.folder}: {name} is no longer a finite number at {self.loop.clock:,} samples ({kept}); "
             "lower training.optimizer.rate, or add a penalty"
         )
+
+
+class Attendant:
+    """What another process than the first does for the records of a sharded run: it hands over its parts, in step.
+
+    It has the methods of `Recorder` that are called while training, and writes nothing.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.next_grid = next_mark(loop.clock, loop.recipe.records.first_grid)
+
+    def scalars(self, minutes: float) -> dict[str, float]:
+        """See `Recorder.scalars`: they are means over all processes already."""
+        return {}
+
+    def grid(self) -> None:
+        """See `Recorder.grid`."""
+        self.loop.average.shown()
+        self.next_grid = next_mark(self.loop.clock, self.loop.recipe.records.first_grid)
+
+    def scored(self) -> None:
+        """Hand over what `Scorer.score` of the first process looks at."""
+        self.loop.average.shown()
+
+    def checkpoint(self, minutes: float, ended: bool = False, **extra: int) -> None:
+        """See `Recorder.checkpoint`."""
+        checkpoint.capture(self.loop)
+
+    def close(self) -> None:
+        """See `Recorder.close`."""
 
 
 def next_mark(clock: int, first: int) -> int:
@@ -164,6 +198,7 @@ def cut(run: Run, clock: int) -> None:
 def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """All scalars over the clock, one panel each turn's losses and one each other group, as a PNG."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     names = sorted({name for row in rows for name in row if name not in ("samples", "minutes")})
     groups: dict[str, list[str]] = {}
@@ -172,11 +207,14 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     if not groups:
         return
     figure = Figure(figsize=(9, 2.6 * len(groups)), layout="constrained")
-    for axes, (group, members) in zip(figure.subplots(len(groups), squeeze=False)[:, 0], groups.items(), strict=True):
+    panels = figure.subplots(len(groups), squeeze=False, sharex=True)[:, 0]
+    panels[-1].set_xlabel("samples drawn")
+    panels[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
+    for axes, (group, members) in zip(panels, groups.items(), strict=True):
         for name in members:
             points = [(row["samples"], row[name]) for row in rows if name in row]
             axes.plot(*zip(*points, strict=True), label=name.partition("/")[2], linewidth=1)
-        axes.set(title=group, xlabel="samples drawn")
+        axes.set_title(group)
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small", ncols=2)
     figure.savefig(path, dpi=100)

@@ -22,7 +22,6 @@ from cardigan.metrics.moments import Moments
 from cardigan.randomness import Random
 from cardigan.run import SCORE, Run
 from cardigan.training.loop import Loop
-from cardigan.training.records import crossed
 
 CHUNK = 250
 """Samples made at once."""
@@ -50,10 +49,6 @@ class Scorer:
         """How the score is called in scalars.jsonl."""
         return f"{SCORE}{self.settings.metric}"
 
-    def due(self, before: int, after: int) -> bool:
-        """Whether a score is to be taken after a round that moved the clock from `before` to `after`."""
-        return crossed(before, after, self.settings.interval or after + 1)
-
     def stalled(self, run: Run) -> bool:
         """Whether the last `patience` scores of the run are all no better than one before them."""
         values = [row[self.name] for row in run.scalars() if self.name in row]
@@ -73,10 +68,11 @@ class Scorer:
         inputs = loop.game.showcase(count, Random(loop.recipe.training.seed, "score"), partial(self.held_out.draw, 0))
         if "labels" in inputs and self.labels is not None:
             inputs["labels"] = self.labels
+        players = loop.average.shown()
         for at in range(0, count, CHUNK):
             some = {name: self._here(value[at : at + CHUNK]) for name, value in inputs.items()}
             with torch.no_grad(), loop.precision.forward_context():
-                samples = loop.game.show(loop.average.players, **some).float().cpu()
+                samples = loop.game.show(players, **some).float().cpu()
             yield loop.dataset.codec.rounded(samples.nan_to_num(0.0).clamp(-1e6, 1e6))
 
     def _real_labels(self) -> Tensor | None:

@@ -31,6 +31,7 @@ from cardigan.training.processes import Peers, together
 from cardigan.training.progress import Progress, Silent
 from cardigan.training.records import cut
 from cardigan.training.scoring import Scorer
+from cardigan.training.sharding import refuse_unshardable
 
 MAY_CHANGE = (
     "training.samples",
@@ -41,6 +42,7 @@ MAY_CHANGE = (
     "data.storage",
     "engine.devices",
     "engine.nodes",
+    "engine.strategy",
     "engine.timeout",
     "engine.recompute",
 )
@@ -78,6 +80,7 @@ def train(
     """
     proposal = propose(data, overrides) if recipe == AUTO else None
     loaded = proposal.recipe if proposal else load_recipe(recipe, overrides, data)
+    refuse_unshardable(loaded)
     check_out(out)
     fabric = start_fabric(loaded.engine)
     progress = (progress or Silent()) if fabric.is_global_zero else Silent()
@@ -120,6 +123,7 @@ def rehearse(
     """
     proposal = propose(data, overrides) if recipe == AUTO else None
     loaded = proposal.recipe if proposal else load_recipe(recipe, overrides, data)
+    refuse_unshardable(loaded)
     fabric, progress = start_fabric(loaded.engine), progress or Silent()
     if proposal:
         progress.proposed(proposal)
@@ -152,6 +156,7 @@ def resume(
     if at is None and path is not None and _finished(recipe, checkpoint.verify(path)):
         progress.already_finished(run)
         return run
+    refuse_unshardable(recipe)
     fabric = start_fabric(recipe.engine)
     progress = progress if fabric.is_global_zero else Silent()
     with together(fabric, recipe.engine.timeout) as peers:
@@ -284,8 +289,8 @@ def _changed(recipe: Recipe, overrides: list[str]) -> Recipe:
     if refused:
         raise CardiganError(
             f"{refused[0]} may not change on resume; allowed: training.samples, training.minutes, records.*, "
-            "scoring.interval, scoring.patience, data.storage, engine.devices, engine.nodes, engine.timeout, "
-            "engine.recompute (for anything else start a new run)"
+            "scoring.interval, scoring.patience, data.storage, engine.devices, engine.nodes, engine.strategy, "
+            "engine.timeout, engine.recompute (for anything else start a new run)"
         )
     return changed
 

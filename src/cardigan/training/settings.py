@@ -95,6 +95,9 @@ class Engine(Settings):
     """Processes per machine, one per device; torchrun and SLURM say themselves how many they have started."""
     nodes: Annotated[int, Field(ge=1, le=4096)] = 1
     """Machines."""
+    strategy: Literal["replicated", "sharded"] = "replicated"
+    """Whether every process holds all weights, or each a part of weights, gradients, optimizer state and average, which
+    saves memory and sends more (docs/scale.md)."""
     timeout: PositiveFloat = 600
     """Seconds that processes wait for each other, after which all end; more than process 0 takes to score."""
     precision: Literal["auto", "fp32", "bf16", "fp16", "fp64"] = "auto"
