@@ -5,9 +5,10 @@ batch each see exactly the numbers that one process with the whole batch sees. S
 for (seed, clock, turn), never continued: a resumed run needs no memory of earlier draws.
 """
 
+import copy
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
 import torch
@@ -53,6 +54,12 @@ class Random:
         whole = torch.empty(count * self.shards, *shape, dtype=torch.uint8, device=self.device)
         return self._share(whole.random_(generator=self.generator))
 
+    def fork(self) -> "Random":
+        """A stream that gives the numbers that this one gives from here on; neither moves the other."""
+        forked = copy.copy(self)
+        forked.generator = self.generator.clone_state()
+        return forked
+
     def _share(self, whole: Tensor) -> Tensor:
         return whole if self.shards == 1 else whole.chunk(self.shards)[self.shard]
 
@@ -61,8 +68,8 @@ _CURRENT: ContextVar[Random | None] = ContextVar("current random stream", defaul
 
 
 @contextmanager
-def use(random: Random) -> Iterator[None]:
-    """Within this context, layers that need random numbers (dropout) draw them from `random`."""
+def use(random: Random | None) -> Iterator[None]:
+    """Within this context, layers that need random numbers (dropout) draw them from `random`; None: as outside."""
     token = _CURRENT.set(random)
     try:
         yield
@@ -73,3 +80,12 @@ def use(random: Random) -> Iterator[None]:
 def current() -> Random:
     """The stream set by `use`; outside of one, a fresh unseeded stream, as an interactive user expects."""
     return _CURRENT.get() or Random(torch.initial_seed(), int(torch.randint(2**31, ()).item()))
+
+
+def replay() -> Callable[[], AbstractContextManager[None]]:
+    """What opens, as often as it is called, a context in which layers draw what they draw from here on."""
+    random = _CURRENT.get()
+    if random is None:
+        return lambda: use(None)
+    start = random.fork()
+    return lambda: use(start.fork())

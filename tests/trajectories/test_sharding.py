@@ -35,6 +35,10 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "clipped": ("mnist-wgan", ["data.source=digits", "training.clip=0.1", "training.average.half_life=null"]),
     "spectral normalisation": ("cifar10-resnet", ["data.source=digits", "data.size=32", *NARROW]),
     "methods": ("digits", [*NARROW, *METHODS, "training.optimizer={kind: adamw, weight_decay: 0.01}"]),
+    "computed again": (
+        "cifar10-resnet",
+        ["data.source=digits", "data.size=16", *NARROW, "engine.recompute=true"],
+    ),
     "translation": ("inpainting", []),
     "cycle": ("summer-to-winter", []),
     "contrastive": ("summer-to-winter-cut", []),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from cardigan.networks.base import Depth, Translator, TranslatorFamily, Units
 from cardigan.networks.layers.initialisation import init_scaled
 from cardigan.networks.layers.precision import full
+from cardigan.networks.layers.recomputation import recomputable
 from cardigan.networks.layers.sources import check_added, scale_of, source_shape
 from cardigan.sample import Form
 
@@ -70,8 +71,13 @@ class CompactTranslator(Translator):
         """Sources (N, C', H, W) -> pictures (N, C, H * scale, W * scale)."""
         x = source
         for layer, rectify in zip(self.layers, self.rectifiers, strict=True):
-            x = rectify(layer(x))
+            x = self._rectified(layer, rectify, x)
         return self._enlarged(full(source[:, : self.channels])) + F.pixel_shuffle(full(self.end(x)), self.scale)
+
+    @recomputable
+    def _rectified(self, layer: nn.Module, rectify: nn.Module, x: Tensor) -> Tensor:
+        rectified: Tensor = rectify(layer(x))
+        return rectified
 
     def _enlarged(self, x: Tensor) -> Tensor:
         return x if self.scale == 1 else F.interpolate(x, scale_factor=self.scale, mode=self.base)

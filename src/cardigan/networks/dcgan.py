@@ -29,6 +29,7 @@ from cardigan.networks.layers.labels import Head, LatentInput, classes_of, requi
 from cardigan.networks.layers.normalisation import BatchNorm, Kind, Normalisation
 from cardigan.networks.layers.pictures import channels, check_depth, crop_centre, halvings, picture_shape, start_size
 from cardigan.networks.layers.precision import full
+from cardigan.networks.layers.recomputation import Chain, recomputable
 from cardigan.networks.layers.resampling import UpConvolution
 from cardigan.networks.layers.spectral import normalise_spectrally
 from cardigan.sample import Form
@@ -158,8 +159,12 @@ class DCGANGenerator(Generator):
         x = self.start(self.input(mapped, labels)).unflatten(1, self.size)
         x = F.leaky_relu(self.norms[0](x, labels), self.slope)
         for layer, norm in zip(self.layers, self.norms[1:], strict=True):
-            x = F.leaky_relu(norm(layer(x), labels), self.slope)
+            x = self._doubled(layer, norm, x, labels)
         return torch.tanh(full(crop_centre(self.end(x), self.form)))
+
+    @recomputable
+    def _doubled(self, layer: nn.Module, norm: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
+        return F.leaky_relu(norm(layer(x), labels), self.slope)
 
 
 class DCGANDiscriminator(Discriminator):
@@ -184,7 +189,7 @@ class DCGANDiscriminator(Discriminator):
         if group is not None:
             sizes[-1] = (sizes[-1][0] + 1, sizes[-1][1])
         self.stages = nn.ModuleList(
-            nn.Sequential(
+            Chain(
                 nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=kind == "none"),
                 Normalisation(kind, outputs),
                 nn.LeakyReLU(0.2),

@@ -13,6 +13,7 @@ from cardigan.networks.layers.initialisation import init_normal
 from cardigan.networks.layers.normalisation import MapKind, Normalisation
 from cardigan.networks.layers.pictures import channels
 from cardigan.networks.layers.precision import full, no_autocast
+from cardigan.networks.layers.recomputation import Chain
 from cardigan.networks.layers.sources import beside, judged_channels
 from cardigan.networks.layers.spectral import normalise_spectrally
 from cardigan.sample import Form
@@ -79,7 +80,7 @@ class PatchNetwork(nn.Module):
         levels = channels(settings.width, depth + 1)
         kinds: list[MapKind] = ["none", *[kind] * depth]
         self.stages = nn.ModuleList(
-            nn.Sequential(
+            Chain(
                 nn.Conv2d(*pair, 4, stride=2 if stage < depth else 1, padding=1, bias=each == "none"),
                 Normalisation(each, pair[1]),
                 nn.LeakyReLU(0.2),

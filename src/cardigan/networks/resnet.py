@@ -29,6 +29,7 @@ from cardigan.networks.layers.labels import Head, LatentInput, classes_of, requi
 from cardigan.networks.layers.normalisation import Kind, Normalisation
 from cardigan.networks.layers.pictures import channels, check_depth, crop_centre, halvings, picture_shape, start_size
 from cardigan.networks.layers.precision import full
+from cardigan.networks.layers.recomputation import recomputable
 from cardigan.networks.layers.resampling import DownConvolution, UpConvolution
 from cardigan.networks.layers.spectral import normalise_spectrally
 from cardigan.sample import Form
@@ -140,6 +141,7 @@ class UpBlock(nn.Module):
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=bias)
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=bias)
 
+    @recomputable
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """(N, I, H, W) and (N,) labels -> (N, O, 2H, 2W)."""
         hidden = self.first(F.relu(self.first_norm(x, labels)))
@@ -174,6 +176,7 @@ class DownBlock(nn.Module):
         changes = halves or inputs != outputs
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=bias) if changes else nn.Identity()
 
+    @recomputable
     def forward(self, x: Tensor) -> Tensor:
         """(N, I, H, W) -> (N, O, H, W), or (N, O, H // 2, W // 2)."""
         hidden = x if self.opens else F.relu(self.first_norm(x))

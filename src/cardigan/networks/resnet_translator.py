@@ -13,6 +13,7 @@ from cardigan.networks.layers.initialisation import init_normal
 from cardigan.networks.layers.normalisation import MapKind, Normalisation
 from cardigan.networks.layers.pictures import channels, check_depth
 from cardigan.networks.layers.precision import full
+from cardigan.networks.layers.recomputation import Chain, recomputable
 from cardigan.networks.layers.resampling import UpConvolution
 from cardigan.networks.layers.sources import cropped, padded, scale_of, source_shape, worth_keeping
 from cardigan.sample import Form
@@ -62,6 +63,7 @@ class Block(nn.Module):
         self.second = _reflecting(channels, channels, 3, bias=kind == "none")
         self.second_norm = Normalisation(kind, channels)
 
+    @recomputable
     def forward(self, x: Tensor) -> Tensor:
         """(N, D, H, W) -> (N, D, H, W)."""
         hidden = F.relu(self.first_norm(self.first(x)))
@@ -131,4 +133,4 @@ def _reflecting(inputs: int, outputs: int, kernel: int, bias: bool) -> nn.Conv2d
 
 
 def _rectified(layer: nn.Module, kind: MapKind, outputs: int) -> nn.Module:
-    return nn.Sequential(layer, Normalisation(kind, outputs), nn.ReLU())
+    return Chain(layer, Normalisation(kind, outputs), nn.ReLU())

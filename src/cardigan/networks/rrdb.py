@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cardigan.networks.base import Depth, Translator, TranslatorFamily, Units
 from cardigan.networks.layers.initialisation import init_scaled
 from cardigan.networks.layers.precision import full
+from cardigan.networks.layers.recomputation import recomputable
 from cardigan.networks.layers.resampling import UpConvolution
 from cardigan.networks.layers.sources import scale_of, source_shape
 from cardigan.sample import Form
@@ -89,6 +90,7 @@ class Block(nn.Module):
         self.residual = residual
         self.dense = nn.Sequential(*(Dense(width, growth, residual) for _ in range(3)))
 
+    @recomputable
     def forward(self, x: Tensor) -> Tensor:
         """(N, D, H, W) -> (N, D, H, W)."""
         return torch.add(x, self.dense(x), alpha=self.residual)
@@ -123,5 +125,9 @@ class RRDBTranslator(Translator):
         x = self.start(source)
         x = x + self.blocks(x)
         for layer in [*self.outward, self.refine]:
-            x = F.leaky_relu(layer(x), SLOPE)
+            x = self._rectified(layer, x)
         return full(self.end(x))
+
+    @recomputable
+    def _rectified(self, layer: nn.Module, x: Tensor) -> Tensor:
+        return F.leaky_relu(layer(x), SLOPE)

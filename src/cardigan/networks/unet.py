@@ -16,6 +16,7 @@ from cardigan.networks.layers.initialisation import init_normal, init_scaled
 from cardigan.networks.layers.normalisation import MapKind, Normalisation
 from cardigan.networks.layers.pictures import channels, check_depth, halvings
 from cardigan.networks.layers.precision import full
+from cardigan.networks.layers.recomputation import recomputable
 from cardigan.networks.layers.sources import check_added, cropped, padded, scale_of, source_shape, worth_keeping
 from cardigan.sample import Form
 
@@ -99,6 +100,7 @@ class Stage(nn.Module):
         self.dropout = Dropout(dropout)
         self.slope = slope
 
+    @recomputable
     def forward(self, x: Tensor) -> Tensor:
         """(N, I, H, W) -> (N, O, H', W'), of the size that the convolution makes."""
         hidden = F.leaky_relu(self.norm(self.layer(x)), self.slope)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cardigan.networks.base import Discriminator, DiscriminatorFamily, Judgement, Units
 from cardigan.networks.layers.pictures import channels
 from cardigan.networks.layers.precision import full, no_autocast
+from cardigan.networks.layers.recomputation import recomputable
 from cardigan.networks.layers.sources import beside, cropped, judged_channels, padded
 from cardigan.networks.layers.spectral import normalise_spectrally
 from cardigan.sample import Form
@@ -66,13 +67,20 @@ class PixelDiscriminator(Discriminator):
         x = beside(sample, condition) if self.conditional else sample
         seen = [F.leaky_relu(self.start(padded(x, 2**DEPTH)), SLOPE)]
         for layer in self.inward:
-            seen.append(F.leaky_relu(layer(seen[-1]), SLOPE))
+            seen.append(self._rectified(layer, seen[-1]))
         for layer, beside_it in zip(self.outward, seen[-2::-1], strict=True):
-            doubled = F.interpolate(seen[-1], scale_factor=2, mode="bilinear", align_corners=False)
-            seen.append(F.leaky_relu(layer(doubled), SLOPE) + beside_it)
+            seen.append(self._doubled(layer, seen[-1]) + beside_it)
         for layer in self.refine:
-            seen.append(F.leaky_relu(layer(seen[-1]), SLOPE))
+            seen.append(self._rectified(layer, seen[-1]))
         last = full(seen[-1])
         with no_autocast(last):
             logits = cropped(self.end(last), sample).squeeze(1)
         return Judgement((logits,), features=tuple(seen) if features else ())
+
+    @recomputable
+    def _rectified(self, layer: nn.Module, x: Tensor) -> Tensor:
+        return F.leaky_relu(layer(x), SLOPE)
+
+    @recomputable
+    def _doubled(self, layer: nn.Module, x: Tensor) -> Tensor:
+        return F.leaky_relu(layer(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)), SLOPE)

@@ -20,6 +20,7 @@ from cardigan.distributed import averaged
 from cardigan.errors import CardiganError
 from cardigan.extractors.local import local
 from cardigan.games.base import Game, Step, Turn, total
+from cardigan.networks.layers.recomputation import recompute
 from cardigan.parts import whole
 from cardigan.randomness import Random, use
 from cardigan.recipe import Recipe
@@ -316,6 +317,10 @@ class Loop:
             player.to(self.fabric.device, dtype=self.choice.dtype)
             if not self.sharded:  # sharded weights are contiguous; samples decide the layout of what is computed
                 player.to(memory_format=self.choice.layout)  # type: ignore[call-overload]
+        if self.recipe.engine.recompute and not sum(map(recompute, game.players.values())):
+            raise CardiganError(
+                "engine.recompute: no player of this game has blocks that could be computed again; allowed: false"
+            )
         return game
 
     def _build_optimizers(self) -> dict[str, torch.optim.Optimizer]:

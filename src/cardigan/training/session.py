@@ -44,6 +44,7 @@ MAY_CHANGE = (
     "engine.nodes",
     "engine.strategy",
     "engine.timeout",
+    "engine.recompute",
 )
 """Keys that may differ on resume: they do not touch the trajectory (a stream's order is another data set's, another
 number of processes means other rounding)."""
@@ -289,7 +290,7 @@ def _changed(recipe: Recipe, overrides: list[str]) -> Recipe:
         raise CardiganError(
             f"{refused[0]} may not change on resume; allowed: training.samples, training.minutes, records.*, "
             "scoring.interval, scoring.patience, data.storage, engine.devices, engine.nodes, engine.strategy, "
-            "engine.timeout (for anything else start a new run)"
+            "engine.timeout, engine.recompute (for anything else start a new run)"
         )
     return changed
 

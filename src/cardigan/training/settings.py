@@ -109,6 +109,9 @@ class Engine(Settings):
     """CPU threads per process."""
     fused: Literal["auto"] | bool = "auto"
     """One kernel for the whole optimizer step."""
+    recompute: bool = False
+    """Activation checkpointing: blocks of the networks compute their activations again in the backward pass instead of
+    keeping them for it. Less memory for more time, the same bits; no run checkpoint has to do with it."""
 
 
 class Records(Settings):

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cardigan.networks.layers.recomputation import recomputable
+
 
 class SelfAttention(nn.Module):
     """x + gain * attention(x), every pixel attending to all (SAGAN: Zhang et al., 2019, arXiv:1805.08318).
@@ -25,6 +27,7 @@ class SelfAttention(nn.Module):
         self.out = nn.Conv2d(middle, channels, 1, bias=False)
         self.gain = nn.Parameter(torch.zeros(()))
 
+    @recomputable
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
         query = self.query(x).flatten(2)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cardigan.errors import CardiganError
 from cardigan.networks.layers.dropout import Dropout
 from cardigan.networks.layers.precision import full
+from cardigan.networks.layers.recomputation import recomputable
 
 Pairs = tuple[Tensor, Tensor]
 """Keys and values, (N, heads, S, D / heads) each."""
@@ -146,6 +147,7 @@ class Block(nn.Module):
         self.out = nn.Linear(4 * width, width, bias=False)
         self.dropout = Dropout(dropout)
 
+    @recomputable
     def forward(
         self,
         x: Tensor,
