@@ -33,7 +33,7 @@ class Random:
 
     def __init__(self, *parts: int | str, shard: int = 0, shards: int = 1, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
-        self.shard, self.shards = shard, shards
+        self.shard, self.shards, self.parts = shard, shards, 1
         self.generator = torch.Generator(self.device).manual_seed(derive_seed(*parts))
 
     def normal(self, count: int, *shape: int) -> Tensor:
@@ -51,8 +51,10 @@ class Random:
 
     def bytes(self, count: int, *shape: int) -> Tensor:
         """(count, *shape) uint8, uniform: the cheapest randomness there is."""
-        whole = torch.empty(count * self.shards, *shape, dtype=torch.uint8, device=self.device)
-        return self._share(whole.random_(generator=self.generator))
+        whole = torch.Size((count * self.shards, *shape))
+        words = torch.empty(-(-whole.numel() // 8), dtype=torch.int64, device=self.device)
+        words.random_(-(2**63), None, generator=self.generator)  # eight bytes in one draw, rather than one
+        return self._share(words.view(torch.uint8)[: whole.numel()].view(whole))
 
     def fork(self) -> "Random":
         """A stream that gives the numbers that this one gives from here on; neither moves the other."""
@@ -60,8 +62,20 @@ class Random:
         forked.generator = self.generator.clone_state()
         return forked
 
+    @contextmanager
+    def in_parts(self, parts: int) -> Iterator[None]:
+        """Within this context draws are for `parts` batches, one behind the other: a share has its slice of each."""
+        before, self.parts = self.parts, parts
+        try:
+            yield
+        finally:
+            self.parts = before
+
     def _share(self, whole: Tensor) -> Tensor:
-        return whole if self.shards == 1 else whole.chunk(self.shards)[self.shard]
+        if self.shards == 1:
+            return whole
+        size = len(whole) // (self.parts * self.shards)
+        return whole.unflatten(0, (self.parts, self.shards, size))[:, self.shard].flatten(0, 1)
 
 
 _CURRENT: ContextVar[Random | None] = ContextVar("current random stream", default=None)

@@ -213,3 +213,19 @@ def test_points_have_nothing_to_shift_or_turn(override: str, key: str) -> None:
     recipe = load_recipe("toy-ring", [override])
     with pytest.raises(CardiganError, match=f"{key}: .*allowed here: "):
         recipe.game.build(recipe.data.load("train", 0).form)
+
+
+@pytest.mark.parametrize("labels", ["none", "projection", "auxiliary"])
+def test_real_and_fake_judged_in_one_pass_are_judged_as_in_two(labels: str) -> None:
+    def losses(one_pass: bool) -> list[Tensor]:
+        loop = digits(
+            "game.networks={family: mlp, width: 8, discriminator: {dropout: 0}}",
+            "game.penalties={}",
+            f"game.labels={labels}",
+        )
+        assert isinstance(loop.game, GanGame) and loop.game.discriminator.one_pass
+        loop.game.discriminator.one_pass = one_pass
+        (step,) = loop.draw()
+        return list(loop.game.discriminator_loss(step).values())
+
+    torch.testing.assert_close(losses(True), losses(False), rtol=1e-12, atol=1e-12)

@@ -14,6 +14,8 @@ from cardigan.objectives.top_k import top_mean
 
 Judge = Callable[[Tensor], Judgement]
 """The discriminator, with condition and augmentation bound in: samples (N, ...) -> judgement."""
+JudgeBoth = Callable[[Tensor, Tensor], tuple[Judgement, Judgement]]
+"""The same of real and fake samples, (N, ...) each, in one pass."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,22 @@ class Adversary:
     objective: Objective
     penalties: Penalties
 
-    def discriminator(self, judge: Judge, real: Tensor, fake: Tensor, step: Step) -> Round:
-        """The objective on real and detached fake samples (N, ...), and the penalties that are due."""
+    def discriminator(
+        self, judge: Judge, real: Tensor, fake: Tensor, step: Step, judge_both: JudgeBoth | None = None
+    ) -> Round:
+        """The objective on real and detached fake samples (N, ...), and the penalties that are due.
+
+        Args:
+            judge_both: faster than two calls of `judge`, for samples that do not see one another; None: there is no
+                such thing. Not taken where a penalty differentiates what is said of either alone.
+        """
         wanted = leaves(self.penalties, step.count)
         real = real.detach().requires_grad_(wanted.real)
         fake = fake.detach().requires_grad_(wanted.fake)
-        real_judgement, fake_judgement = judge(real), judge(fake)
+        if judge_both is not None and not any(wanted):
+            real_judgement, fake_judgement = judge_both(real, fake)
+        else:
+            real_judgement, fake_judgement = judge(real), judge(fake)
         values = over_scales(self.objective.discriminator, real_judgement.logits, fake_judgement.logits)
         contest = Contest(real, fake, real_judgement, fake_judgement, judge, step.random)
         terms = {"adversarial": values.mean()}

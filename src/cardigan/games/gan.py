@@ -135,7 +135,8 @@ class GanGame(Game):
     def discriminator_loss(self, step: Step) -> dict[str, Tensor]:
         """The objective on real and detached fake samples, the penalties that are due, the terms asked for."""
         real, fake = self._packed(step.batch.sample), self._packed(self._fake(step))
-        played = self.adversary.discriminator(partial(self._judge, step), real, fake, step)
+        together = partial(self._judge_both, step) if self.discriminator.one_pass else None
+        played = self.adversary.discriminator(partial(self._judge, step), real, fake, step, together)
         assert played.real is not None
         self.memories.hear(played.real, played.fake, step)
         self._signal(step)
@@ -203,14 +204,26 @@ class GanGame(Game):
 
     def _judge(self, step: Step, packs: Tensor, features: bool = False) -> Judgement:
         """What the discriminator says of packs (of one sample as a rule), changed as the settings ask."""
+        judgement: Judgement = self.discriminator(self._seen(step, packs), self._condition(step), features)
+        return judgement
+
+    def _judge_both(self, step: Step, real: Tensor, fake: Tensor) -> tuple[Judgement, Judgement]:
+        """What it says of real and of fake packs, in one pass."""
+        condition = self._condition(step)
+        seen = torch.cat([self._seen(step, real), self._seen(step, fake)])
+        with step.random.in_parts(2):
+            judgement = self.discriminator(seen, None if condition is None else condition.repeat(2))
+        return judgement.halves()
+
+    def _seen(self, step: Step, packs: Tensor) -> Tensor:
+        """Packs, changed as the settings ask."""
         sample = unpacked(packs, self.settings.pack)
         if self.settings.augmentation.active:
             probability = self.probability if self.steering is None else self.steering.probability
             sample = augment(sample, self.settings.augmentation, step.random, probability)
         if self.settings.instance_noise is not None:
             sample = noised(sample, self.settings.instance_noise.at(step.clock), step.random)
-        judgement: Judgement = self.discriminator(self._packed(sample), self._condition(step), features)
-        return judgement
+        return self._packed(sample)
 
     def _judge_alone(self, step: Step, samples: Tensor) -> Judgement:
         """What the discriminator says of (N, ...) samples, whether or not N is a multiple of a pack."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -58,6 +58,21 @@ class Judgement:
     features: tuple[Tensor, ...] = ()
     mask: Tensor | None = None
 
+    def halves(self) -> tuple["Judgement", "Judgement"]:
+        """What is said of the first N / 2 samples, and of the others."""
+        first, second = zip(*map(_halves, (self.logits, self.class_logits, self.features, self.mask)), strict=True)
+        return Judgement(*first), Judgement(*second)
+
+
+def _halves(values: Any) -> tuple[Any, Any]:
+    if values is None:
+        return None, None
+    if isinstance(values, Tensor):
+        first, second = values.chunk(2)
+        return first, second
+    halves = [_halves(each) for each in values]
+    return tuple(each for each, _ in halves), tuple(each for _, each in halves)
+
 
 class Generator(nn.Module, ABC):
     """A generator of noise: latents (N, L) -> mapped -> samples (N, *form.shape), pictures in [-1, 1]."""
@@ -92,7 +107,14 @@ class Generator(nn.Module, ABC):
 
 
 class Discriminator(nn.Module, ABC):
-    """Judges samples (N, *form.shape), given (N,) labels where it is conditional."""
+    """Judges samples (N, *form.shape), given (N,) labels where it is conditional.
+
+    Attributes:
+        one_pass: whether real and fake samples are judged in one pass, which spares reading its weights twice: for
+            networks that are mostly weights, and in which samples of a batch do not see one another.
+    """
+
+    one_pass = False
 
     @abstractmethod
     def forward(self, sample: Tensor, condition: Tensor | None = None, features: bool = False) -> Judgement:

@@ -147,6 +147,7 @@ class MLPDiscriminator(Discriminator):
     def __init__(self, form: Form, widths: list[int], settings: MLPDiscriminatorSettings, labels: Labels) -> None:
         super().__init__()
         group = settings.deviation_group
+        self.one_pass = group is None
         sizes = list(pairwise([form.size, *widths]))
         if group is not None:
             sizes[-1] = (sizes[-1][0] + 1, sizes[-1][1])
