@@ -101,7 +101,10 @@ def trained(study: Study, options: Sequence[str], folder: Path, arguments: argpa
         budget = f"training={{samples: null, minutes: {arguments.minutes or study.minutes}}}"
         engine = (f"engine.device={arguments.device}", f"engine.threads={arguments.threads}")
         command = ["train", options[0], *data, "--out", str(folder), *options[1:], budget, *engine]
-        command += [f"training.seed={arguments.seed}"]
+        command += [
+            f"training.seed={arguments.seed}",
+            "--no-guard",
+        ]  # as they are named
     environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
     subprocess.run([sys.executable, "-m", "cardigan", *command], check=True, env=environment)
 

@@ -8,7 +8,7 @@ from cardigan.randomness import Random
 def test_shares_of_several_batches_are_slices_of_each() -> None:
     def drawn(shard: int, shards: int, count: int) -> torch.Tensor:
         random = Random("x", shard=shard, shards=shards)
-        with random.in_parts(2):
+        with random.in_batches(2):
             return random.bytes(count, 3)
 
     whole, first, second = drawn(0, 1, 8), drawn(0, 2, 4), drawn(1, 2, 4)

@@ -1,7 +1,7 @@
 """Use a trained run: load its averaged generator and make samples. Loading executes no code from the run."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,7 +29,8 @@ class Model:
         codec: turns its samples into pictures (or points, sounds, ...) and files.
         weights: "average" or "raw".
         generator: the generator with these weights, in evaluation mode.
-        matmul: backend of its matrix products.
+        matmul: backend of matrix products on the CPU while samples are made (a switch of the whole process); None: as
+            the process has it.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Model:
             )
         self.generator = generator
         self.conditional = getattr(run.recipe.game, "labels", "none") != "none"
-        self.matmul = _matmul(run) if self.device.type == "cpu" else "highest"
+        self.matmul = _matmul(run) if self.device.type == "cpu" else None
 
     def generate(self, n: int = 1, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0) -> Tensor:
         """(n, *form.shape) samples, float32 on the CPU; pictures in [-1, 1].
@@ -104,16 +105,18 @@ class Model:
             raise CardiganError(f"truncation: must lie between 0 and 1, not {truncation}")
         chunks = latents.split(CHUNK)
         label_chunks = [None] * len(chunks) if labels is None else labels.to(self.device).split(CHUNK)
-        with matmul(self.matmul):
-            made = [self._make_some(*each, truncation) for each in zip(chunks, label_chunks, strict=True)]
+        made = [self.make(chunk, some, truncation) for chunk, some in zip(chunks, label_chunks, strict=True)]
         return torch.cat(made)
 
-    def _make_some(self, latents: Tensor, labels: Tensor | None, truncation: float) -> Tensor:
-        mapped = self.generator.map(latents, labels)
-        if truncation < 1:
-            mapped = self.generator.centre(labels).to(mapped).lerp(mapped, truncation)
-        samples: Tensor = self.generator.synthesize(mapped, labels)
-        return samples.float().cpu()
+    @torch.no_grad()
+    def make(self, latents: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        """(N, L) latents and (N,) labels -> (N, *form.shape) samples, float32 on the CPU, all at once."""
+        with nullcontext() if self.matmul is None else matmul(self.matmul):
+            mapped = self.generator.map(latents, labels)
+            if truncation < 1:
+                mapped = self.generator.centre(labels).to(mapped).lerp(mapped, truncation)
+            samples: Tensor = self.generator.synthesize(mapped, labels)
+            return samples.float().cpu()
 
     def _latents(self, seed: int, chunk: int) -> Tensor:
         return self.generator.sample_latents(CHUNK, Random(seed, "generate", chunk)).to(self.device)
@@ -136,13 +139,13 @@ class Model:
         raise CardiganError(f"--label: unknown label {str(label)!r}; {allowed(str(label), names)}")
 
 
-def _matmul(run: Run) -> Matmul:
+def _matmul(run: Run) -> Matmul | None:
     """The backend that the run was trained with, where it is exact on this machine too: it was the fastest there."""
     with suppress(CardiganError, AttributeError):  # a file that is missing or damaged costs speed alone
         recorded = run.environment.get("engine", {}).get("matmul")
         if recorded in MATMULS and exact(recorded):
             return cast(Matmul, recorded)
-    return "highest"
+    return None
 
 
 def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class Random:
 
     def __init__(self, *parts: int | str, shard: int = 0, shards: int = 1, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
-        self.shard, self.shards, self.parts = shard, shards, 1
+        self.shard, self.shards, self.batches = shard, shards, 1
         self.generator = torch.Generator(self.device).manual_seed(derive_seed(*parts))
 
     def normal(self, count: int, *shape: int) -> Tensor:
@@ -63,19 +63,22 @@ class Random:
         return forked
 
     @contextmanager
-    def in_parts(self, parts: int) -> Iterator[None]:
-        """Within this context draws are for `parts` batches, one behind the other: a share has its slice of each."""
-        before, self.parts = self.parts, parts
+    def in_batches(self, batches: int) -> Iterator[None]:
+        """Within this context draws are for so many batches, one behind the other: a share has its slice of each.
+
+        `count` must be a multiple of `batches` there.
+        """
+        before, self.batches = self.batches, batches
         try:
             yield
         finally:
-            self.parts = before
+            self.batches = before
 
     def _share(self, whole: Tensor) -> Tensor:
         if self.shards == 1:
             return whole
-        size = len(whole) // (self.parts * self.shards)
-        return whole.unflatten(0, (self.parts, self.shards, size))[:, self.shard].flatten(0, 1)
+        size = len(whole) // (self.batches * self.shards)
+        return whole.unflatten(0, (self.batches, self.shards, size))[:, self.shard].flatten(0, 1)
 
 
 _CURRENT: ContextVar[Random | None] = ContextVar("current random stream", default=None)

@@ -107,3 +107,11 @@ def test_a_run_that_nothing_helps_is_ended_with_a_verdict(tmp_path: Path) -> Non
     run = Run(tmp_path / "run")
     assert run.summary().state == "finished" and run.clocks()[-1] < 30_000
     assert json.loads(run.guard_file.read_text().splitlines()[-1])["ends"]
+
+
+def test_nothing_is_begun_afresh_where_nobody_knows_how_much_is_left(tmp_path: Path) -> None:
+    def worthwhile(clock: int, *options: str) -> bool:
+        return Guard(Run(tmp_path), load_recipe("digits", [*TOO_STEEP, *options]), 64)._worthwhile(clock)
+
+    assert worthwhile(8_000) and not worthwhile(10_000)  # of 12,000
+    assert not worthwhile(100, "training={samples: null, minutes: 5}")

@@ -131,6 +131,7 @@ def test_two_processes_resume_and_are_refused_like_one(tmp_path: Path) -> None:
         "game.objective=relativistic",
         pytest.param("game.objective=relativistic-average", marks=SLICE_ONLY),
         "game.penalties={gradient: {weight: 10}, r1: null, r2: null}",
+        "game.penalties={r1: {weight: 1, interval: 2}, r2: null}",  # real and fake in one pass in every other turn
         pytest.param("game.penalties={dragan: {weight: 10}, r1: null, r2: null}", marks=SLICE_ONLY),
         "game.n_critic=2",
         "game.labels=auxiliary",

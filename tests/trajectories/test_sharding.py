@@ -165,7 +165,7 @@ REFUSED = [
     (["game.penalties={dragan: {}}"], ["game.penalties.dragan: differentiates a gradient"]),
     (["training.turns=simultaneous", "training.extragradient=new"], ["training.extragradient", "null"]),
     (["training.lookahead={}"], ["training.lookahead", "null"]),
-    (["training.optimizer=optimistic-sgd"], ["training.optimizer: optimistic-sgd", "allowed", "adam, adamw, sgd"]),
+    (["training.optimizer=optimistic-sgd"], ["training.optimizer: optimistic-sgd", "allowed", "adamw, rmsprop"]),
     (["engine.precision=fp16"], ["engine.precision: fp16", "allowed", "bf16"]),
     (["guard.enabled=true"], ["guard.enabled", "false"]),
 ]

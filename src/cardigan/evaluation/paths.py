@@ -25,10 +25,7 @@ def measured_paths(model: Model, extractor: Extractor, truncation: float, seed: 
         labels = None
         if model.conditional:  # both ends of a step come in one batch, and have one label
             labels = (torch.arange(len(latents) // 2, device=model.device) % model.form.classes).repeat(2)
-        mapped = generator.map(latents, labels)
-        if truncation < 1:
-            mapped = generator.centre(labels).to(mapped).lerp(mapped, truncation)
-        return generator.synthesize(mapped, labels).float().cpu()
+        return model.make(latents, labels, truncation)
 
     def features(samples: Tensor) -> Tensor:
         return extractor(samples).values

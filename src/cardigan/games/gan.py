@@ -211,7 +211,7 @@ class GanGame(Game):
         """What it says of real and of fake packs, in one pass."""
         condition = self._condition(step)
         seen = torch.cat([self._seen(step, real), self._seen(step, fake)])
-        with step.random.in_parts(2):
+        with step.random.in_batches(2):
             judgement = self.discriminator(seen, None if condition is None else condition.repeat(2))
         return judgement.halves()
 

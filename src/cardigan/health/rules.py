@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from cardigan.health.diagnosis import LEVELS, Diagnosis, Finding, Level, Reading, Rule
 
-GUARDED = "or leave it to the guard (--guard)"
+GUARDED = "or leave it to the guard (on unless --no-guard)"
 LAST_RESORT = "stalled"
 PENALTIES = ("r1", "r2", "gradient", "dragan")
 

@@ -22,7 +22,7 @@ from cardigan.run import Run
 LASTING = 6
 """Readings in a row after which something is done about a warning too; so long an effect is waited for."""
 WORTHWHILE = 0.25
-"""Share of the budget that must be left for a new beginning."""
+"""Share of the budget in samples that must be left for a new beginning."""
 
 
 class Guard:
@@ -119,8 +119,8 @@ class Guard:
         return Intervention(found.clock, "ended", found.sentence(), diagnosis=found.name, ends=True)
 
     def _worthwhile(self, clock: int) -> bool:
-        budget = self.base.training.samples
-        return budget is None or 1 - (clock + self.thrown) / budget >= WORTHWHILE
+        budget = self.base.training.samples  # how far minutes will reach no reading tells
+        return budget is not None and 1 - (clock + self.thrown) / budget >= WORTHWHILE
 
     def _after(self, readings: Sequence[Reading]) -> list[Reading]:
         since = self.entries[-1].since if self.entries else -1

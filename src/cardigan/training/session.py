@@ -45,9 +45,10 @@ MAY_CHANGE = (
     "engine.strategy",
     "engine.timeout",
     "engine.recompute",
+    "guard.enabled",
 )
 """Keys that may differ on resume: they do not touch the trajectory (a stream's order is another data set's, another
-number of processes means other rounding)."""
+number of processes means other rounding), or, as the guard, only from there on."""
 
 
 class Interrupted(Exception):  # noqa: N818 - an event, not an error
@@ -287,10 +288,9 @@ def _changed(recipe: Recipe, overrides: list[str]) -> Recipe:
     changed = recipe.but(*overrides) if overrides else recipe
     refused = [key for key in changed.differences(recipe) if not key.startswith(MAY_CHANGE)]
     if refused:
+        allowed = ", ".join(f"{key}*" if key.endswith(".") else key for key in MAY_CHANGE)
         raise CardiganError(
-            f"{refused[0]} may not change on resume; allowed: training.samples, training.minutes, records.*, "
-            "scoring.interval, scoring.patience, data.storage, engine.devices, engine.nodes, engine.strategy, "
-            "engine.timeout, engine.recompute (for anything else start a new run)"
+            f"{refused[0]} may not change on resume; allowed: {allowed} (for anything else start a new run)"
         )
     return changed
 

@@ -52,7 +52,8 @@ def _obstacles(recipe: Recipe) -> Iterator[str]:
     if training.lookahead is not None:
         yield f"training.lookahead: puts weights back, which each process has a part of; allowed {WITH}: null"
     if training.optimizer.optimistic:
-        yield f"training.optimizer: {training.optimizer.kind} needs whole weights; allowed {WITH}: adam, adamw, sgd"
+        kind = training.optimizer.kind
+        yield f"training.optimizer: {kind} needs whole weights; allowed {WITH}: adam, adamw, rmsprop, sgd"
     if recipe.engine.precision == "fp16":
         yield f"engine.precision: fp16 scales losses by what one process sees; allowed {WITH}: auto, fp32, bf16, fp64"
     if recipe.guard.enabled:
@@ -66,10 +67,20 @@ def share_out(players: Mapping[str, nn.Module], device: torch.device, least: int
 
     Args:
         least: weights from which on a layer is gathered by itself.
+
+    Raises:
+        CardiganError: a weight that has no axis (of self-attention, for instance).
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
+    for name, player in players.items():
+        for key, weight in player.named_parameters():
+            if weight.dim() == 0:
+                raise CardiganError(
+                    f"engine.strategy: the weight {key} of the {name} is a single number, which cannot be sharded; "
+                    "allowed with it: replicated"
+                )
     _show_judgements()
     # What a player returns may be a view, which is in danger where it is changed in place: no loss does so.
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view", UserWarning)
