@@ -11,7 +11,8 @@ train split that ours has, brought to its size; at a mark a copy of its generato
 script does it. Only training counts in minutes (`marks.py`).
 
 Samples are kept as uint8 beside the run and judged afterwards, against all of the test split; those of another size are
-brought to that of the test split (`shrunk`). The floor is what as many real samples of the train split score.
+brought to that of the test split (`shrunk`). The floor is what as many real samples of the train split score. On
+MNIST a small LeNet (`lenet.py`) judges too, by which the goals were set: the stricter a judge, the lower its floor.
 Resumable; without --only, what the file of figures holds is left out. --quick tries the machinery in seconds, in a
 folder of its own. Figures go to docs/results/benchmarks/quality.json and quality-*.png; --table prints them.
 """
@@ -35,10 +36,12 @@ from cardigan.data.pictures import Pictures
 from cardigan.evaluation.baseline import independent_pixels
 from cardigan.resizing import to_bytes
 from judging import Judge
+from lenet import LeNetJudge
 from marks import Job, Ours, Peer, everything, train
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "benchmarks"
 SAMPLES = 10_000
+LENETS = "accuracy of the LeNet"
 PRESENT = 0.01
 """Share of the samples from which a class counts as covered."""
 
@@ -59,6 +62,7 @@ class Task:
     Attributes:
         source: of the pictures.
         marks: seconds of training.
+        lenet: whether a LeNet judges too; goals are in its measure then.
     """
 
     source: str
@@ -66,6 +70,7 @@ class Task:
     seeds: tuple[int, ...]
     marks: tuple[int, ...]
     goals: tuple[Goal, ...] = ()
+    lenet: bool = False
 
 
 OFFICIAL = "dcgan/main.py --dataset cifar10 --dataroot . --workers 0"
@@ -80,6 +85,7 @@ TASKS = {
         seeds=(0, 1, 2),
         marks=(15, 30, 60, 120, 240, 360),
         goals=(Goal("goal", 6, 120), Goal("goal", 3, 360), Goal("beyond", 3, 120)),
+        lenet=True,
     ),
     "cifar10": Task(
         "cifar10",
@@ -121,7 +127,7 @@ def main() -> None:
 
 def compare(name: str, task: Task, results: Path, arguments: argparse.Namespace) -> None:
     """Train and judge what of a task is wanted and not there yet."""
-    panel = Panel(task, 500 if arguments.quick else SAMPLES)
+    panel = Panel(task, 500 if arguments.quick else SAMPLES, arguments.folder)
     for seed in task.seeds if arguments.seeds is None else arguments.seeds:
         for key, method in task.methods.items():
             row, checkout = f"{name}/{key}/{seed}", checkout_of(method, arguments)
@@ -151,16 +157,22 @@ class Panel:
 
     Attributes:
         count: samples that are judged at a time.
+        folder: where a LeNet is kept.
     """
 
-    def __init__(self, task: Task, count: int) -> None:
-        self.task, self.count = task, count
+    def __init__(self, task: Task, count: int, folder: Path) -> None:
+        self.task, self.count, self.folder = task, count, folder
         self.data = Pictures(source=task.source)
 
     @cached_property
     def judge(self) -> Judge:
         """Trained or read when it is first needed."""
         return Judge(self.data, everything(self.data.load("test")))
+
+    @cached_property
+    def lenet(self) -> LeNetJudge:
+        """Trained or read when it is first needed."""
+        return LeNetJudge(self.folder)
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -172,7 +184,8 @@ class Panel:
         """How well the judge does; what real samples score, also through a peer's size, and pixels in no order."""
         real = self._real(None)
         pixels = torch.cat(list(independent_pixels(real, self.count, 0)))
-        found = {
+        found: dict[str, Any] = {LENETS: self.lenet.accuracy} if self.task.lenet else {}
+        found |= {
             "accuracy": self.judge.eye.facts["accuracy"],
             "floor": self.scores(real),
             "pixels": self.scores(pixels),
@@ -186,13 +199,16 @@ class Panel:
         return [{"mark": mark, **job.reached[mark], **self.scores(job.samples(mark))} for mark in job.marks]
 
     def scores(self, samples: Tensor) -> dict[str, float]:
-        """Local-FD, covered classes, the smallest share and the entropy (nats) of classes of (N, C, H, W) samples."""
+        """Distances of (N, C, H, W) samples, covered classes, the smallest share and the entropy (nats) of classes."""
         if samples.shape[1:] != self.shape:
             samples = to_bytes(shrunk(samples, self.shape[-1])) / 127.5 - 1
         seen = self.judge.look(samples)
         shares = seen.counts.double() / len(samples)
         coverage = {"classes": int((shares >= PRESENT).sum()), "smallest share": float(shares.min())}
-        return {"fd": self.judge.distance(seen), **coverage, "entropy": float(torch.special.entr(shares).sum())}
+        distances = {"fd": self.judge.distance(seen)}
+        if self.task.lenet:
+            distances["lenet"] = self.lenet.distance(samples)
+        return {**distances, **coverage, "entropy": float(torch.special.entr(shares).sum())}
 
     def _real(self, size: int | None) -> Tensor:
         """Samples of the train split, in random order."""
@@ -258,22 +274,34 @@ def draw(name: str, task: Task, rows: dict[str, Any], file: Path) -> None:
 
 
 def table(name: str, task: Task, rows: dict[str, Any]) -> Iterator[str]:
-    """Medians over seeds as Markdown: local-FD and, in brackets, covered classes; then references and goals."""
+    """Medians over seeds as Markdown: distances and, in brackets, covered classes; then references and goals."""
     courses_, references = dict(courses(name, task, rows)), rows[f"{name}/references"]
-    yield f"| {name} | seeds | {' | '.join(f'{mark / 60:.2g} min' for mark in task.marks)} |"
-    yield "|---|---|" + "---|" * len(task.marks)
-    for title, course in courses_.items():
-        cells = [f"{short(middle(points))} ({middle(points, 'classes'):g})" for points in course.values()]
-        yield f"| {title} | {len(course[task.marks[0]])} | {' | '.join(cells)} |"
-    yield ""
+    for measure, title in {"fd": "local-FD", **({"lenet": "LeNet-FD"} if task.lenet else {})}.items():
+        yield from grid(f"{name}, {title}", measure, task, courses_, references)
+        yield ""
     yield f"- the judge's accuracy: {references['accuracy']:.1%}"
-    for key in [each for each in references if each != "accuracy"]:
-        yield f"- {key}: {short(references[key]['fd'])} ({references[key]['classes']})"
+    measure = "lenet" if task.lenet else "fd"
+    if task.lenet:
+        yield f"- LeNet's: {references[LENETS]:.1%}"
     for goal in task.goals:
         for title, course in courses_.items():
-            times = middle(course[goal.seconds]) / references["floor"]["fd"]
+            times = middle(course[goal.seconds], measure) / references["floor"][measure]
             wanted = f"{goal.title}, {goal.times:g} times the floor in {goal.seconds / 60:g} minutes"
             yield f"- {wanted}: {title} {'reached' if times <= goal.times else 'not reached'} ({times:.1f} times)"
+
+
+def grid(
+    title: str, measure: str, task: Task, courses_: dict[str, dict[int, Points]], references: dict[str, Any]
+) -> Iterator[str]:
+    """One measure of every method at every mark, and what it says of the references."""
+    yield f"| {title} | seeds | {' | '.join(f'{mark / 60:.2g} min' for mark in task.marks)} |"
+    yield "|---|---|" + "---|" * len(task.marks)
+    for method, course in courses_.items():
+        cells = [f"{short(middle(points, measure))} ({middle(points, 'classes'):g})" for points in course.values()]
+        yield f"| {method} | {len(course[task.marks[0]])} | {' | '.join(cells)} |"
+    for key, found in references.items():
+        if isinstance(found, dict):
+            yield f"| *{key}* | | {short(found[measure])} ({found['classes']}) |" + " |" * (len(task.marks) - 1)
 
 
 if __name__ == "__main__":
