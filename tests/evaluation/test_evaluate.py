@@ -181,6 +181,9 @@ def test_a_path_stays_within_one_class(classes: int) -> None:
         generator = Constant(Form((8,), classes), Latent())
         form, conditional, device = Form((8,), classes), True, torch.device("cpu")
 
+        def make(self, latents: torch.Tensor, labels: torch.Tensor, truncation: float) -> torch.Tensor:
+            return self.generator.synthesize(self.generator.map(latents, labels), labels)
+
     assert measured_paths(Stub(), Raw(Form((8,))), 1.0, 0).value == 0  # type: ignore[arg-type]
 
 

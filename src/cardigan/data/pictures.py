@@ -301,7 +301,7 @@ class Pictures(Data):
                 f"{shown(source.name)}: nothing in its {split} split: data.{split}={getattr(self, split, 0)} "
                 f"of {len(digests)} pictures"
             )
-        mostly_repeated = distinct <= len(digests) / 10
+        mostly_repeated = 1 < distinct <= len(digests) / 10
         if split == "train" and mostly_repeated and len(np.unique(digests[chosen], axis=0)) < 2:
             raise CardiganError(
                 f"{shown(source.name)}: equal pictures are kept in one split, which leaves one picture to train on; "

@@ -60,7 +60,9 @@ def start_others(environment: ClusterEnvironment, here: int, machines: int) -> "
         "LOCAL_RANK": "0",
         FIRST: str(os.getpid()),
     }
-    others = [subprocess.Popen(_this_program(), env={**os.environ, "LOCAL_RANK": str(rank)}) for rank in range(1, here)]
+    # Who is gone is said by us, in one line; torch warns of it with a stack of its own.
+    common = {"TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ}
+    others = [subprocess.Popen(_this_program(), env={**common, "LOCAL_RANK": str(rank)}) for rank in range(1, here)]
     atexit.register(_end, others)
     return others
 
