@@ -323,13 +323,18 @@ class ChannelDropout(nn.Module):
 # --- plain loops, as tutorials and papers' repositories usually write them
 
 
+def introduce(gate: Gate, generator: nn.Module, discriminator: nn.Module) -> None:
+    """Let `gate` know the players of a plain loop."""
+    players = {"generator": generator, "discriminator": discriminator}
+    gate.names = lambda: players
+    gate.about = lambda: {"parameters": {name: parameters(player) for name, player in players.items()}}
+
+
 def plain_mlp(gate: Gate, samples: Tensor, batch_size: int) -> None:
     """The tutorials' GAN: two backward passes for the discriminator, new noise for the generator, losses printed."""
     loader = gated(gate)(Labelled(samples), batch_size=batch_size, shuffle=True)
     generator, discriminator = mlp_generator(), mlp_discriminator()
-    players = {"generator": generator, "discriminator": discriminator}
-    gate.names = lambda: players
-    gate.about = lambda: {"parameters": {name: parameters(player) for name, player in players.items()}}
+    introduce(gate, generator, discriminator)
     criterion = nn.BCELoss()
     generator_optimizer = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -369,9 +374,7 @@ def plain_resnet(gate: Gate, samples: Tensor, batch_size: int) -> None:
     """Relativistic pairing with R1 and R2 in every step, by autograd.grad with a graph; new noise for the generator."""
     loader = gated(gate)(Labelled(samples), batch_size=batch_size, shuffle=True)
     generator, discriminator = PlainGenerator(), PlainDiscriminator()
-    players = {"generator": generator, "discriminator": discriminator}
-    gate.names = lambda: players
-    gate.about = lambda: {"parameters": {name: parameters(player) for name, player in players.items()}}
+    introduce(gate, generator, discriminator)
     generator_optimizer = torch.optim.Adam(generator.parameters(), lr=5e-4, betas=(0.0, 0.9))
     discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), lr=5e-4, betas=(0.0, 0.9))
     for index, (batch, _) in zip(count(), loader, strict=False):

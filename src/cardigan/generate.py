@@ -99,7 +99,6 @@ class Model:
         """Samples as objects people use: PIL pictures, arrays of points."""
         return self.codec.decode(samples)
 
-    @torch.no_grad()
     def _make(self, latents: Tensor, labels: Tensor | None, truncation: float) -> Tensor:
         if not 0 <= truncation <= 1:
             raise CardiganError(f"truncation: must lie between 0 and 1, not {truncation}")

@@ -12,6 +12,7 @@ from cardigan.errors import CardiganError
 if TYPE_CHECKING:
     from cardigan.run import Run
 
+At = Annotated[int | None, typer.Option(metavar="SAMPLES", help="Of this checkpoint, not the newest.")]
 Temperature = Annotated[
     float | None, typer.Option(help="Of sentences: below 1 safer, 0 the likeliest [1].", show_default=False)
 ]
@@ -40,7 +41,7 @@ def generate(
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
-    at: Annotated[int | None, typer.Option(metavar="SAMPLES", help="Of this checkpoint, not the newest.")] = None,
+    at: At = None,
     trust: Trust = None,
 ) -> None:
     """Make samples with a trained run; sentences are printed unless --out names a file."""
@@ -110,7 +111,7 @@ def translate(
     ] = None,
     side_by_side: Annotated[bool, typer.Option("--side-by-side", help="Input and output in one picture.")] = False,
     tile: Annotated[int | None, typer.Option(metavar="PIXELS", help="Made at once; fewer take less memory.")] = None,
-    at: Annotated[int | None, typer.Option(metavar="SAMPLES", help="Of this checkpoint, not the newest.")] = None,
+    at: At = None,
     trust: Trust = None,
 ) -> None:
     """Make pictures from pictures of one's own with a trained run, or sentences from sentences; names stay."""
@@ -164,7 +165,7 @@ def chat(
     top_k: TopK = None,
     top_p: TopP = None,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal replies.")] = 0,
-    at: Annotated[int | None, typer.Option(metavar="SAMPLES", help="Of this checkpoint, not the newest.")] = None,
+    at: At = None,
     trust: Trust = None,
 ) -> None:
     """Talk with a run that was trained on conversations; Ctrl-D leaves."""

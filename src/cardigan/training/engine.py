@@ -19,7 +19,7 @@ from lightning_fabric.strategies import DDPStrategy
 
 from cardigan.data.workers import usable_cores
 from cardigan.errors import CardiganError
-from cardigan.machine import bf16_pays, fastest_exact_matmul
+from cardigan.machine import Matmul, bf16_pays, fastest_exact_matmul
 from cardigan.training.processes import gather, placed
 from cardigan.training.settings import Engine
 
@@ -30,7 +30,7 @@ class EngineChoice:
 
     precision: Literal["fp32", "bf16", "fp16", "fp64"] = "fp32"
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
-    matmul: Literal["highest", "high", "medium"] = "highest"
+    matmul: Matmul = "highest"
     threads: int = 1
     fused: bool = True
 
@@ -126,7 +126,7 @@ def _first_choice(engine: Engine, fabric: Fabric) -> EngineChoice:
     )
 
 
-def _matmul(engine: Engine) -> Literal["highest", "high", "medium"]:
+def _matmul(engine: Engine) -> Matmul:
     return "high" if engine.matmul == "auto" else engine.matmul
 
 
