@@ -55,9 +55,14 @@ def save_checkpoint(loop: Loop, folder: Path, **extra: Any) -> Path:
     Raises:
         CardiganError: no space left or no right to write; what was there before is untouched.
     """
-    target = folder / name_of(loop.clock)
-    tensors, state = capture(loop)
-    return write_folder(target, tensors, {**state, **extra})
+    return save_captured(folder, *capture(loop), **extra)
+
+
+def save_captured(
+    folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], **extra: Any
+) -> Path:
+    """The same of what `capture` has given."""
+    return write_folder(folder / name_of(state["clock"]), tensors, {**state, **extra})
 
 
 def capture(loop: Loop) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:

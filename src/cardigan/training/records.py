@@ -95,10 +95,9 @@ class Recorder:
             if not bool(value.isfinite().all()):
                 what = f"a weight of the {name.partition('.')[0]}"
                 raise TrainingFailedError(self._obituary(what), f"{what} is no longer a finite number")
-        target = self.run.checkpoint_folder / checkpoint.name_of(self.loop.clock)
-        state |= {"minutes": minutes, "ended": ended, **extra}
-        path = checkpoint.write_folder(target, tensors, state)
-        checkpoint.prune(self.run.checkpoint_folder, self.run.best())
+        folder = self.run.checkpoint_folder
+        path = checkpoint.save_captured(folder, tensors, state, minutes=minutes, ended=ended, **extra)
+        checkpoint.prune(folder, self.run.best())
         self.events.flush()
         return path
 
