@@ -29,6 +29,22 @@ def test_a_schedule_warms_up_holds_and_decays() -> None:
     assert cosine.factor(250) == pytest.approx(0.8535533906)
 
 
+def test_the_inverse_square_root_decays_without_an_end() -> None:
+    schedule = Schedule(warmup=100, decay_start=1000, shape="inverse-sqrt", final=0.05)
+    assert [schedule.factor(clock) for clock in (49, 999, 1000, 4000)] == pytest.approx([0.5, 1, 1, 0.5])
+    assert schedule.factor(100_000) == pytest.approx(0.1)
+    assert schedule.factor(10**9) == 0.05
+
+
+@pytest.mark.parametrize(
+    ("field", "settings"),
+    [("decay_start", {"decay_start": 0}), ("decay_end", {"decay_start": 10, "decay_end": 20})],
+)
+def test_the_inverse_square_root_has_a_start_and_no_end(field: str, settings: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=field):
+        Schedule.model_validate({"shape": "inverse-sqrt", **settings})
+
+
 def test_an_average_forgets_half_in_its_half_life() -> None:
     player = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(player.weight)

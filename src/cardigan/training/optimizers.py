@@ -3,10 +3,10 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from torch import nn
 
 from cardigan.parts import spread
@@ -121,24 +121,42 @@ OPTIMIZERS = {
 
 
 class Schedule(Settings):
-    """Rates over the clock: a linear warm-up, then constant, then a decay between two times."""
+    """Rates over the clock: a linear warm-up, then constant, then a decay.
+
+    Linear and cosine end at a time that is known beforehand. The inverse square root, rate * sqrt(decay_start / clock),
+    has no end (Karras et al., 2024, "Analyzing and improving the training dynamics of diffusion models", equation 67):
+    for budgets of minutes, which do not say how many samples there will be, and for runs that are to be prolonged.
+    """
 
     warmup: Clock = 0
     """Samples over which the rates rise from 0."""
     decay_start: Clock = 0
     """Samples drawn when the decay begins."""
     decay_end: Count | None = None
-    """Samples drawn when the decay is complete; null: no decay."""
-    shape: Literal["linear", "cosine"] = "linear"
+    """Samples drawn when the decay is complete; null: no decay, or one without an end."""
+    shape: Literal["linear", "cosine", "inverse-sqrt"] = "linear"
     final: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the rate that is left when the decay is complete."""
+    """Share of the rate that is left when the decay is complete, and less than which is never left."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.shape == "inverse-sqrt" and not self.decay_start:
+            raise ValueError("decay_start: inverse-sqrt counts from it; allowed: 1 sample or more")
+        if self.shape == "inverse-sqrt" and self.decay_end is not None:
+            raise ValueError("decay_end: inverse-sqrt has no end; allowed: null")
+        return self
 
     def factor(self, clock: int) -> float:
         """What the rates are multiplied by when `clock` samples have been drawn."""
         warm = min(1.0, (clock + 1) / self.warmup) if self.warmup else 1.0
+        return warm * self._decayed(clock)
+
+    def _decayed(self, clock: int) -> float:
+        if self.shape == "inverse-sqrt":
+            return max(self.final, math.sqrt(self.decay_start / max(clock, self.decay_start)))
         if self.decay_end is None:
-            return warm
+            return 1.0
         span = max(1, self.decay_end - self.decay_start)
         done = min(1.0, max(0.0, (clock - self.decay_start) / span))
         left = (1 + math.cos(math.pi * done)) / 2 if self.shape == "cosine" else 1 - done
-        return warm * (self.final + (1 - self.final) * left)
+        return self.final + (1 - self.final) * left
