@@ -1,5 +1,6 @@
 """What a sample is to the rest of the package: its form, and a typed batch of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from math import prod
 
@@ -53,6 +54,13 @@ class Batch:
         return len(self.sample)
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on `device`."""
+        """The same batch on `device`; a CUDA device is not waited for."""
+        return self._each(lambda part: part.to(device, non_blocking=torch.device(device).type == "cuda"))
+
+    def pinned(self) -> "Batch":
+        """The same batch in memory that a CUDA device can read by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: part.to(device) for name, part in parts.items() if part is not None})
+        return replace(self, **{name: change(part) for name, part in parts.items() if part is not None})

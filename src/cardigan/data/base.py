@@ -130,58 +130,15 @@ class Dataset(ABC):
 
     def to(self, device: torch.device) -> "Dataset":
         """The same data, with its batches on `device`."""
+        from cardigan.data.moved import Moved  # which is a data set itself
+
         return self if device.type == "cpu" else Moved(self, device)
+
+    def expect(self, start: int, count: int) -> None:  # noqa: B027 - most have nothing to prepare
+        """Be told that `draw(start, count)` will come soon; it may be made meanwhile, and gives the same."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to end
         """End what reads ahead, if anything does; the data set is of no more use."""
-
-
-class Moved(Dataset):
-    """Another data set whose batches are made on the CPU and then sent to `device`."""
-
-    def __init__(self, dataset: Dataset, device: torch.device) -> None:
-        self.dataset, self.device = dataset, device
-        self.form, self.fingerprint, self.settled = dataset.form, dataset.fingerprint, dataset.settled
-        self.paired, self.domains = dataset.paired, dataset.domains
-
-    @property
-    def codec(self) -> Codec:  # type: ignore[override]
-        """See `Dataset.codec`."""
-        return self.dataset.codec
-
-    @property
-    def remarks(self) -> tuple[str, ...]:  # type: ignore[override]
-        """See `Dataset.remarks`."""
-        return self.dataset.remarks
-
-    def close(self) -> None:
-        """See `Dataset.close`."""
-        self.dataset.close()
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def draw(self, start: int, count: int) -> Batch:
-        """See `Dataset.draw`."""
-        return self.dataset.draw(start, count).to(self.device)
-
-    def take(self, indices: Tensor) -> Batch:
-        """See `Dataset.take`."""
-        return self.dataset.take(indices.cpu()).to(self.device)
-
-    def wholes(self) -> Iterator[Batch]:
-        """See `Dataset.wholes`."""
-        return (batch.to(self.device) for batch in self.dataset.wholes())
-
-    @property
-    def sources(self) -> int:
-        """See `Dataset.sources`."""
-        return self.dataset.sources
-
-    @property
-    def baselines(self) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        """See `Dataset.baselines`."""
-        return self.dataset.baselines
 
 
 class Data(Settings, ABC):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cardigan.data.base import Codec, Dataset, Moved
+from cardigan.data.base import Codec, Dataset
+from cardigan.data.moved import Moved
 from cardigan.randomness import derive_seed
 from cardigan.sample import Batch, Form
 
