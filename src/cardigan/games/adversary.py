@@ -1,6 +1,7 @@
 """What every game with a discriminator shares: its two losses, from an objective and penalties."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from cardigan.games.base import Step
 from cardigan.networks.base import Judgement
+from cardigan.networks.compilation import differentiated_twice
 from cardigan.objectives.adversarial import Objective, over_scales
 from cardigan.objectives.penalties import Contest, Penalties, due, leaves
 from cardigan.objectives.top_k import top_mean
@@ -60,7 +62,10 @@ class Adversary:
         if judge_both is not None and not any(wanted):
             real_judgement, fake_judgement = judge_both(real, fake)
         else:
-            real_judgement, fake_judgement = judge(real), judge(fake)
+            with differentiated_twice() if wanted.real else nullcontext():
+                real_judgement = judge(real)
+            with differentiated_twice() if wanted.fake else nullcontext():
+                fake_judgement = judge(fake)
         values = over_scales(self.objective.discriminator, real_judgement.logits, fake_judgement.logits)
         contest = Contest(real, fake, real_judgement, fake_judgement, judge, step.random)
         terms = {"adversarial": values.mean()}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cardigan.extractors.base import Extractor
 from cardigan.networks.base import Judgement
+from cardigan.objectives.penalties import Penalties
 from cardigan.randomness import Random
 from cardigan.sample import Batch, Form
 from cardigan.settings import Settings
@@ -162,8 +163,9 @@ class GameSettings(Settings, ABC):
 
     @property
     def differentiates_twice(self) -> tuple[str, ...]:
-        """Keys of the settings by which a loss differentiates a gradient (autograd.grad with create_graph)."""
-        return ()
+        """Keys of the settings by which a loss differentiates a gradient; by default those of its penalties."""
+        penalties: Penalties | None = getattr(self, "penalties", None)
+        return () if penalties is None else penalties.used
 
     @abstractmethod
     def build(self, form: Form, guide: Guide | None = None) -> Game:

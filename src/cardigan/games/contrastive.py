@@ -13,6 +13,7 @@ from cardigan.games.base import GameSettings, Guide, Match, Step, Turn
 from cardigan.games.translating import TranslatingGame
 from cardigan.networks import DISCRIMINATORS, TRANSLATORS
 from cardigan.networks.base import DiscriminatorFamily, Judgement, TranslatorFamily, Units
+from cardigan.networks.compilation import judged
 from cardigan.networks.layers.projector import PatchProjector
 from cardigan.networks.patch import Patch
 from cardigan.objectives.adversarial import OBJECTIVES, ObjectiveName
@@ -44,11 +45,6 @@ class Contrastive(GameSettings):
     """Of the softmax over patches."""
     projection: Units = 256
     """Numbers in the vector by which a patch is compared."""
-
-    @property
-    def differentiates_twice(self) -> tuple[str, ...]:
-        """See `GameSettings.differentiates_twice`: by its penalties."""
-        return self.penalties.used
 
     def build(self, form: Form, guide: Guide | None = None) -> "ContrastiveGame":
         """See `GameSettings.build`.
@@ -133,5 +129,4 @@ class ContrastiveGame(TranslatingGame):
             return [each.shape[1] for each in self.generator.encode(torch.zeros(1, self.form.shape[0], side, side))]
 
     def _judge(self, sample: Tensor) -> Judgement:
-        judgement: Judgement = self.discriminator(sample)
-        return judgement
+        return judged(self.discriminator, sample)

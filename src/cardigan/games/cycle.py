@@ -14,6 +14,7 @@ from cardigan.games.pool import Pool
 from cardigan.games.symptoms import of_cycle, of_translation
 from cardigan.networks import DISCRIMINATORS, TRANSLATORS
 from cardigan.networks.base import DiscriminatorFamily, Judgement, TranslatorFamily
+from cardigan.networks.compilation import judged
 from cardigan.networks.patch import Patch
 from cardigan.objectives.adversarial import OBJECTIVES, ObjectiveName
 from cardigan.objectives.penalties import Penalties
@@ -42,11 +43,6 @@ class Cycle(GameSettings):
     colours."""
     pool: NonNegativeInt = 50
     """Earlier fakes that the discriminators see again; 0: none."""
-
-    @property
-    def differentiates_twice(self) -> tuple[str, ...]:
-        """See `GameSettings.differentiates_twice`: by its penalties."""
-        return self.penalties.used
 
     def build(self, form: Form, guide: Guide | None = None) -> "CycleGame":
         """See `GameSettings.build`.
@@ -162,8 +158,7 @@ class CycleGame(Game):
         }  # fmt: skip
 
     def _judge(self, name: str, sample: Tensor) -> Judgement:
-        judgement: Judgement = self.judges[name](sample)
-        return judgement
+        return judged(self.judges[name], sample)
 
 
 def _both(step: Step) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from cardigan.games.self_supervision import SelfSupervision, form_of_turns, rota
 from cardigan.games.steering import Steering
 from cardigan.networks import FAMILIES
 from cardigan.networks.base import Discriminator, Family, Judgement, Labels
+from cardigan.networks.compilation import judged
 from cardigan.objectives.adversarial import OBJECTIVES, ObjectiveName, Smoothing, over_scales, smooth
 from cardigan.objectives.constraints import Clipping, clip_weights
 from cardigan.objectives.feature_means import feature_means
@@ -78,11 +79,6 @@ class Gan(GameSettings):
         if self.self_supervision is not None and self.pack > 1:
             raise ValueError(f"self_supervision: pictures are turned one by one; allowed with pack {self.pack}: null")
         return self
-
-    @property
-    def differentiates_twice(self) -> tuple[str, ...]:
-        """See `GameSettings.differentiates_twice`: by its penalties."""
-        return self.penalties.used
 
     def build(self, form: Form, guide: Guide | None = None) -> "GanGame":
         """See `GameSettings.build`.
@@ -204,8 +200,7 @@ class GanGame(Game):
 
     def _judge(self, step: Step, packs: Tensor, features: bool = False) -> Judgement:
         """What the discriminator says of packs (of one sample as a rule), changed as the settings ask."""
-        judgement: Judgement = self.discriminator(self._seen(step, packs), self._condition(step), features)
-        return judgement
+        return judged(self.discriminator, self._seen(step, packs), self._condition(step), features)
 
     def _judge_both(self, step: Step, real: Tensor, fake: Tensor) -> tuple[Judgement, Judgement]:
         """What it says of real and of fake packs, in one pass."""

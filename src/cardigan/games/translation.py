@@ -16,6 +16,7 @@ from cardigan.games.composite import KeptPixels, composite
 from cardigan.games.translating import TranslatingGame
 from cardigan.networks import DISCRIMINATORS, TRANSLATORS
 from cardigan.networks.base import DiscriminatorFamily, Judgement, Translator, TranslatorFamily
+from cardigan.networks.compilation import judged
 from cardigan.networks.patch import Patch
 from cardigan.objectives.adversarial import OBJECTIVES, ObjectiveName
 from cardigan.objectives.penalties import Penalties
@@ -74,11 +75,6 @@ class Translation(GameSettings):
     def guided(self) -> bool:
         """See `GameSettings.guided`: the perceptual term looks through the guide."""
         return self.terms.perceptual > 0 and self.terms.eye == "local"
-
-    @property
-    def differentiates_twice(self) -> tuple[str, ...]:
-        """See `GameSettings.differentiates_twice`: by its penalties."""
-        return self.penalties.used
 
     def build(self, form: Form, guide: Guide | None = None) -> "TranslationGame":
         """See `GameSettings.build`.
@@ -196,10 +192,7 @@ class TranslationGame(TranslatingGame):
         return made
 
     def _judge(self, step: Step, sample: Tensor, features: bool = False) -> Judgement:
-        judgement: Judgement = self.discriminator(
-            sample, _source(step) if self.settings.conditional else None, features
-        )
-        return judgement
+        return judged(self.discriminator, sample, _source(step) if self.settings.conditional else None, features)
 
 
 @cache

@@ -43,6 +43,19 @@ class Width(Settings):
 
 
 @dataclass(frozen=True)
+class Slope:
+    """How what is said of samples changes with them.
+
+    Attributes:
+        seen: (N, ...) the samples, as the discriminator was handed them.
+        value: (N, ...) the gradient of the sum of all logits by `seen`, itself differentiable.
+    """
+
+    seen: Tensor
+    value: Tensor
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What a discriminator says of N samples.
 
@@ -51,12 +64,22 @@ class Judgement:
         class_logits: (N, classes), from discriminators that classify (AC-GAN).
         features: intermediate activations, when asked for.
         mask: True where a per-token logit counts; None where all do.
+        slope: from compiled discriminators, where gradients are differentiated (`networks.compilation`).
     """
 
     logits: tuple[Tensor, ...]
     class_logits: Tensor | None = None
     features: tuple[Tensor, ...] = ()
     mask: Tensor | None = None
+    slope: Slope | None = None
+
+    def total(self) -> Tensor:
+        """The sum of all logits, in at least float32.
+
+        One sum over the batch serves all samples: sample i appears in the logits of sample i alone.
+        """
+        widened = [each.to(torch.promote_types(each.dtype, torch.float32)) for each in self.logits]
+        return torch.stack([each.sum() for each in widened]).sum()
 
     def halves(self) -> tuple["Judgement", "Judgement"]:
         """What is said of the first N / 2 samples, and of the others."""

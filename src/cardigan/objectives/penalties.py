@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cardigan.distributed import global_mean
 from cardigan.networks.base import Judgement
+from cardigan.networks.compilation import differentiated_twice
 from cardigan.objectives.adversarial import widen
 from cardigan.randomness import Random
 from cardigan.settings import Settings
@@ -177,23 +178,30 @@ def leaves(penalties: Penalties, count: int) -> Leaves:
 
 def _slope_penalty(contest: Contest, sample: Tensor, settings: SlopePenalty) -> Tensor:
     leaf = sample.requires_grad_()
+    with differentiated_twice():
+        judgement = contest.judge(leaf)
     # Unlike sqrt, vector_norm has a finite gradient at zero: 0, which is a subgradient there.
-    excess = torch.linalg.vector_norm(_gradient(contest.judge(leaf), leaf), dim=1) - settings.target
+    excess = torch.linalg.vector_norm(_gradient(judgement, leaf), dim=1) - settings.target
     return (excess.relu() if settings.one_sided else excess).square()
 
 
 def _squared_slope(contest: Contest, sample: Tensor, judgement: Judgement) -> Tensor:
     if not (sample.is_leaf and sample.requires_grad):
         sample = sample.detach().requires_grad_()
-        judgement = contest.judge(sample)
+        with differentiated_twice():
+            judgement = contest.judge(sample)
     return _gradient(judgement, sample).square().sum(1) / 2
 
 
 def _gradient(judgement: Judgement, sample: Tensor) -> Tensor:
     """Gradient (N, D) of every sample's summed logits by that sample, itself differentiable."""
-    # One sum over the batch serves all samples: sample i appears in the logits of sample i alone.
-    total = torch.stack([widen(logits).sum() for logits in judgement.logits]).sum()
-    (gradient,) = torch.autograd.grad(total, sample, create_graph=True)
+    slope = judgement.slope
+    if slope is None:
+        (gradient,) = torch.autograd.grad(judgement.total(), sample, create_graph=True)
+    elif slope.seen is sample:
+        gradient = slope.value
+    else:  # through what was done to the sample before it was seen
+        (gradient,) = torch.autograd.grad(slope.seen, sample, slope.value, create_graph=True)
     return widen(gradient).flatten(1)
 
 

@@ -16,7 +16,7 @@ from cardigan.recipe import Recipe
 from cardigan.sample import Form
 from cardigan.training.engine import EngineChoice, environment
 
-VERSION = 1
+VERSION = 2
 """Of the probe: another one may choose otherwise."""
 _FILE = "choice.json"
 

@@ -1,4 +1,4 @@
-"""What the engine chooses by itself: precision, memory layout, matmul backend, threads, fused optimizer.
+"""What the engine chooses by itself: precision, memory layout, matmul backend, threads, fused optimizer, compilation.
 
 The choice is made by a short probe on a throw-away copy of the players, remembered (`choices`), recorded in the run and
 taken over on resume: equal seed and equal choice give equal bits.
@@ -33,6 +33,7 @@ class EngineChoice:
     matmul: Matmul = "highest"
     threads: int = 1
     fused: bool = True
+    compile: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -49,6 +50,7 @@ class EngineChoice:
         return (
             f"{self.precision}, {self.memory_format.replace('_', ' ')}, matmul {self.matmul}, "
             f"{self.threads} thread{'s' if self.threads > 1 else ''}{', fused optimizer' if self.fused else ''}"
+            f"{', compiled' if self.compile else ''}"
         )
 
     def apply(self) -> None:
@@ -102,8 +104,13 @@ def choose(
     Args:
         play: given a choice, builds a throw-away loop and returns what plays one round of it.
         pictures: whether samples have height and width, so that the memory layout matters.
+
+    Raises:
+        CardiganError: compilation was asked for and fails.
     """
     choice = _first_choice(engine, fabric)
+    if choice.compile:
+        _must_compile(choice, play)
     if fabric.world_size == 1:
         for field, values in _open_questions(engine, choice, pictures, fabric).items():
             choice = _fastest([replace(choice, **{field: value}) for value in values], play)
@@ -123,7 +130,20 @@ def _first_choice(engine: Engine, fabric: Fabric) -> EngineChoice:
         matmul=fastest_exact_matmul() if engine.matmul == "auto" and not cuda else _matmul(engine),
         threads=threads if engine.threads == "auto" else engine.threads,
         fused=engine.fused if engine.fused != "auto" else precision != "fp16",
+        compile=engine.compile is True,
     )
+
+
+def _must_compile(choice: EngineChoice, play: Callable[[EngineChoice], Callable[[], None]]) -> None:
+    """Fail here, in one line, where torch cannot compile: no compiler, say, or a network beyond it."""
+    with applied(choice):
+        try:
+            play(choice)()
+        except CardiganError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split("\n")[:2]).strip() or type(error).__name__
+            raise CardiganError(f"engine.compile: torch.compile fails ({reason}); allowed here: auto, false") from None
 
 
 def _matmul(engine: Engine) -> Matmul:
@@ -139,17 +159,33 @@ def _open_questions(engine: Engine, choice: EngineChoice, pictures: bool, fabric
         questions["memory_format"] = ["contiguous", "channels_last"]
     if engine.threads == "auto" and choice.threads > 1:
         questions["threads"] = [choice.threads, 1]
+    if engine.compile == "auto" and compilation_may_pay(engine, fabric):
+        questions["compile"] = [False, True]
     return questions
 
 
+def compilation_may_pay(engine: Engine, fabric: Fabric) -> bool:
+    """Whether compiled networks are worth a probe of a minute: on GPUs, where launching kernels costs most."""
+    return fabric.device.type == "cuda" and not engine.recompute and engine.strategy != "sharded"
+
+
 def _fastest(choices: list[EngineChoice], play: Callable[[EngineChoice], Callable[[], None]]) -> EngineChoice:
-    """The choice whose rounds are shortest; a later one must win by a tenth, so that noise decides less."""
-    rounds = []
-    for choice in choices:
+    """The choice whose rounds are shortest; a later one must win by a tenth, so that noise decides less.
+
+    A later one that fails, as compilation may, is left out.
+    """
+    rounds = list[Callable[[], None]]()
+    for choice in list(choices):
         with applied(choice):
-            play_round = play(choice)
-            play_round()
-            rounds.append(play_round)
+            try:
+                play_round = play(choice)
+                play_round()
+            except Exception:
+                if not rounds:
+                    raise
+                choices.remove(choice)
+            else:
+                rounds.append(play_round)
     times = _interleaved_times(choices, rounds)
     best = 0
     for index in range(1, len(choices)):

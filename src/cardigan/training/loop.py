@@ -20,6 +20,7 @@ from cardigan.distributed import averaged
 from cardigan.errors import CardiganError
 from cardigan.extractors.local import local
 from cardigan.games.base import Game, Step, Turn, total
+from cardigan.networks.compilation import compile_network
 from cardigan.networks.layers.recomputation import recompute
 from cardigan.parts import whole
 from cardigan.randomness import Random, use
@@ -125,6 +126,9 @@ class Loop:
                 f"training.batch: {recipe.training.batch} cannot be cut into {self.shards} equal parts "
                 f"({fabric.world_size} processes x accumulate {recipe.training.accumulate})"
             )
+        if choice.compile:  # the averages, which are copies, make samples in batches of all sizes
+            for player in self.game.players.values():
+                compile_network(player)
 
     def round(self) -> None:
         """Play one round: every turn that is due, then what looks at all players' weights."""
@@ -146,6 +150,8 @@ class Loop:
         count = self.recipe.training.batch // self.shards
         began = time.perf_counter()
         batches = [self.prepared(self.dataset.draw(start + shard * count, count)) for shard in self._my_shards()]
+        for shard in self._my_shards():
+            self.dataset.expect(self.clock + shard * count, count)
         self.waited += time.perf_counter() - began
         return [
             Step(batch, self._random("", shard), start, decode=self.decode)

@@ -6,7 +6,7 @@ The round before it is measured: how far each player moved.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import ceil, isfinite
 from typing import Any
@@ -33,6 +33,7 @@ from cardigan.health.statistics import (
     spread,
     standardised,
 )
+from cardigan.networks.compilation import uncompiled
 from cardigan.randomness import Random, use
 from cardigan.sample import Batch
 from cardigan.training.loop import Loop, norm
@@ -93,7 +94,8 @@ class Monitor:
             **self._averages(),
             **self._waiting(minutes),
         }
-        with torch.no_grad(), _undisturbed(self.loop.game.players), self.loop.precision.forward_context():
+        aside = uncompiled() if self.loop.choice.compile else nullcontext()
+        with torch.no_grad(), aside, _undisturbed(self.loop.game.players), self.loop.precision.forward_context():
             found |= self._matches()
         self.loop.motions = None
         return _finite({name: float(value) for name, value in found.items()})

@@ -109,9 +109,20 @@ class Engine(Settings):
     """CPU threads per process."""
     fused: Literal["auto"] | bool = "auto"
     """One kernel for the whole optimizer step."""
+    compile: Literal["auto"] | bool = "auto"
+    """Networks are compiled by torch.compile: minutes at the start for faster rounds. auto: on a CUDA device where the
+    probe finds that it pays; never on CPUs, where it did not (docs/benchmarks.md)."""
     recompute: bool = False
     """Activation checkpointing: blocks of the networks compute their activations again in the backward pass instead of
     keeping them for it. Less memory for more time, the same bits; no run checkpoint has to do with it."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.compile is True and self.recompute:
+            raise ValueError("compile: what is compiled decides itself what it keeps; allowed with recompute: false")
+        if self.compile is True and self.strategy == "sharded":
+            raise ValueError("compile: weights are gathered between the blocks; allowed with strategy sharded: false")
+        return self
 
 
 class Records(Settings):

@@ -1,0 +1,153 @@
+"""Compiled networks play the game that the same networks play as written, gradients of gradients included."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from runs import state_of
+
+from cardigan import CardiganError, load_recipe
+from cardigan.networks import compilation
+from cardigan.training.engine import EngineChoice, choose, start_fabric
+from cardigan.training.loop import Loop
+from cardigan.training.monitor import Monitor
+from cardigan.training.settings import Engine
+
+LOOPS = [
+    ("mnist-mlp", ["game.n_critic=2", "game.networks.discriminator.dropout=0.3"]),
+    ("mnist-mlp", ["game.penalties={gradient: {weight: 1}}", "game.networks.discriminator.dropout=0.3"]),
+    ("mnist-dcgan", ["game.labels=auxiliary", "game.lecam={}", "game.consistency={fake: 10}"]),
+    ("mnist-wgan-gp", []),
+    ("mnist-dragan", ["game.networks.generator.normalisation=batch"]),
+    ("mnist-conditional", ["game.penalties={r1: {weight: 1}, gradient: {weight: 1, interval: 2}}"]),
+    ("mnist-relativistic", ["game.penalties={r1: {weight: 1}, r2: {weight: 1, interval: 2}}"]),
+    ("mnist-relativistic", ["game.augmentation={translation: 0.2, cutout: 0.3}"]),
+    ("mnist-relativistic", ["game.pack=2", "training.accumulate=2", "game.instance_noise={samples: 200}"]),
+    ("cifar10-resnet", ["game.networks.discriminator.spectral=true"]),
+]
+
+
+class Counting:
+    """A backend of torch.compile that traces and differentiates like the real one, and writes no kernels."""
+
+    def __init__(self) -> None:
+        self.graphs = 0
+
+    def __call__(self, graph: Any, inputs: Any) -> Callable[..., Any]:
+        self.graphs += 1
+        made: Callable[..., Any] = torch._dynamo.lookup_backend("aot_eager")(graph, inputs)
+        return made
+
+
+@pytest.fixture(autouse=True)
+def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
+    counting = Counting()
+    monkeypatch.setattr(compilation, "BACKEND", counting)
+    torch._dynamo.reset()
+    yield counting
+    torch._dynamo.reset()
+
+
+def loop_of(name: str, *overrides: str, compiled: bool, precision: str = "fp64") -> Loop:
+    recipe = load_recipe(name).but(
+        "training.batch=8",
+        "game.networks.width=8",
+        *overrides,
+        data={"kind": "pictures", "source": "digits", "size": 16, "channels": 1},
+    )
+    choice = EngineChoice(precision=precision, threads=1, compile=compiled)  # type: ignore[arg-type]
+    return Loop(recipe, recipe.data.load("train", 0), choice, Fabric(accelerator="cpu", devices=1))
+
+
+@pytest.mark.parametrize(("name", "overrides"), LOOPS)
+def test_compiled_players_end_where_others_do(name: str, overrides: list[str], backend: Counting) -> None:
+    plain, compiled = (loop_of(name, *overrides, compiled=each) for each in (False, True))
+    for _ in range(5):
+        plain.round()
+        compiled.round()
+    assert backend.graphs
+    for (key, expected), found in zip(state_of(plain).items(), state_of(compiled).values(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9, msg=lambda text, key=key: f"{key}: {text}")
+
+
+def test_what_is_compiled_is_compiled_once(backend: Counting) -> None:
+    loop = loop_of("mnist-relativistic", "game.penalties={r1: {weight: 1, interval: 2}}", compiled=True)
+    loop.round()
+    loop.round()
+    graphs = backend.graphs
+    for _ in range(6):
+        loop.round()
+    assert backend.graphs == graphs
+
+
+def test_who_watches_and_who_is_shown_is_not_compiled(backend: Counting) -> None:
+    loop = loop_of("mnist-relativistic", compiled=True)
+    Monitor(loop).read(0.0)
+    copied = copy.deepcopy(loop.game.players["generator"])
+    for player in (loop.average.players["generator"], copied):
+        player(torch.zeros(3, 64, dtype=torch.float64))
+    assert backend.graphs == 0
+
+
+def test_a_compiled_discriminator_cannot_be_differentiated_twice_by_autograd() -> None:
+    """Why there is `judged` at all: should this fail one day, it can go."""
+    discriminator = loop_of("mnist-relativistic", compiled=True).game.players["discriminator"]
+    sample = torch.zeros(8, 1, 16, 16, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(discriminator(sample).total(), sample, create_graph=True)
+    with pytest.raises(RuntimeError, match="double backward"):
+        slope.square().sum().backward()
+
+
+def _broken(graph: Any, inputs: Any) -> Any:
+    raise OSError("no compiler is found")
+
+
+def test_where_compilation_fails_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "BACKEND", _broken)
+    engine = Engine(
+        device="cpu", precision="fp32", memory_format="contiguous", matmul="highest", threads=1, compile=True
+    )
+    with pytest.raises(CardiganError, match=r"^engine\.compile: .*\(.*no compiler is found.*\); allowed here: auto"):
+        choose(engine, lambda each: loop_of("mnist-mlp", compiled=each.compile).round, start_fabric(engine))
+
+
+def test_a_probe_leaves_out_what_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardigan.training.engine.compilation_may_pay", lambda *_: True)
+    monkeypatch.setattr(compilation, "BACKEND", _broken)
+    engine = Engine(device="cpu", precision="fp32", memory_format="contiguous", matmul="highest", threads=1)
+    choice = choose(engine, lambda each: loop_of("mnist-mlp", compiled=each.compile).round, start_fabric(engine))
+    assert not choice.compile
+
+
+def test_a_probe_takes_what_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardigan.training.engine.compilation_may_pay", lambda *_: True)
+    engine = Engine(device="cpu", precision="fp32", memory_format="contiguous", matmul="highest", threads=1)
+
+    def play(choice: EngineChoice) -> Callable[[], Any]:
+        size = 16 if choice.compile else 512
+        return lambda: torch.randn(size, size) @ torch.randn(size, size)
+
+    choice = choose(engine, play, start_fabric(engine))
+    assert choice.compile
+    assert choice.describe().endswith(", compiled")
+
+
+@pytest.mark.parametrize("other", ["recompute=true", "strategy=sharded"])
+def test_what_does_not_go_with_it_is_refused(other: str) -> None:
+    with pytest.raises(CardiganError, match=r"engine.*compile"):
+        load_recipe("mnist-mlp", ["engine.compile=true", f"engine.{other}"])
+
+
+@pytest.mark.slow
+def test_real_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "BACKEND", "inductor")
+    overrides = ["game.penalties={r1: {weight: 1, interval: 2}, gradient: {weight: 1}}"]
+    plain, compiled = (loop_of("mnist-relativistic", *overrides, compiled=each) for each in (False, True))
+    for _ in range(3):
+        plain.round()
+        compiled.round()
+    for (key, expected), found in zip(state_of(plain).items(), state_of(compiled).values(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9, msg=lambda text, key=key: f"{key}: {text}")
