@@ -73,6 +73,7 @@ class Job:
         source: of the pictures.
         marks: seconds of training.
         count: samples at each mark.
+        device: on which ours is trained.
     """
 
     source: str
@@ -82,6 +83,7 @@ class Job:
     count: int
     threads: int
     folder: Path
+    device: str = "cpu"
 
     @property
     def reached(self) -> dict[int, dict[str, float]]:
@@ -132,7 +134,7 @@ def ours(job: Job, method: Ours) -> None:
         command = ["resume", str(run.folder)]
         if not run.recipe_file.exists():
             command = ["train", method.recipe, "--out", str(run.folder), f"training.seed={job.seed}"]
-            command += ["engine.device=cpu", f"engine.threads={job.threads}"]
+            command += [f"engine.device={job.device}", f"engine.threads={job.threads}"]
         budget = f"training={{samples: null, minutes: {mark / 60}}}"
         subprocess.run([sys.executable, "-m", "cardigan", *command, budget], check=True)
         clock = run.clocks()[-1]  # older ones are thinned out as training goes on

@@ -1,7 +1,7 @@
 """Time to quality: local-FD and class coverage against minutes of training, ours beside peers' scripts as they stand.
 
     CARDIGAN_DATA=... python benchmarks/quality.py [--only NAME ...] [--pytorch-gan CHECKOUT] [--examples CHECKOUT]
-        [--seeds 0 1 2] [--threads 2] [--folder runs/quality] [--quick] [--table]
+        [--seeds 0 1 2] [--threads 2] [--device cpu] [--folder runs/quality] [--quick] [--table]
 
 NAME is a task (mnist) or one of its methods (mnist/relativistic). CHECKOUT is a clone of
 github.com/eriklindernoren/PyTorch-GAN, and of github.com/pytorch/examples; what needs one that is not named is left
@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--examples", type=Path, help="a clone of pytorch/examples")
     parser.add_argument("--seeds", type=int, nargs="*", help="default: those of the task")
     parser.add_argument("--threads", type=int, default=2, help="of each method")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of ours; figures name it")
     parser.add_argument("--folder", type=Path, default=Path("runs/quality"))
     parser.add_argument("--quick", action="store_true", help="marks of 2 and 4 seconds, few samples, one seed")
     parser.add_argument("--table", action="store_true", help="print and draw what was found, and train nothing")
@@ -130,16 +131,19 @@ def compare(name: str, task: Task, results: Path, arguments: argparse.Namespace)
     panel = Panel(task, 500 if arguments.quick else SAMPLES, arguments.folder)
     for seed in task.seeds if arguments.seeds is None else arguments.seeds:
         for key, method in task.methods.items():
-            row, checkout = f"{name}/{key}/{seed}", checkout_of(method, arguments)
+            device = arguments.device
+            row = f"{name}/{key}/{seed}" + (f"/{device}" if device != "cpu" else "")
+            checkout = checkout_of(method, arguments)
             wanted = row not in figures.found(results)
             if arguments.only is not None:
                 wanted = name in arguments.only or f"{name}/{key}" in arguments.only
             if not wanted or checkout is None:
                 continue
-            folder = arguments.folder / f"{name}-{key}-{seed}"
-            job = Job(task.source, method, seed, task.marks, panel.count, arguments.threads, folder)
+            folder = arguments.folder / row.replace("/", "-")
+            job = Job(task.source, method, seed, task.marks, panel.count, arguments.threads, folder, device)
             train(job, checkout)
-            content = {"task": name, "method": key, "seed": seed, **job.about(), "points": panel.judged(job)}
+            about = {"task": name, "method": key, "seed": seed, "on": device, **job.about()}
+            content = {**about, "points": panel.judged(job)}
             figures.keep(results, {f"{name}/references": panel.references, row: content})
             print(row, json.dumps(content["points"]), flush=True)
 
@@ -236,9 +240,14 @@ Points = list[dict[str, Any]]
 def courses(name: str, task: Task, rows: dict[str, Any]) -> Iterator[tuple[str, dict[int, Points]]]:
     """Title of a method -> its points at each mark."""
     for key, method in task.methods.items():
-        mine = [row["points"] for row in rows.values() if (row.get("task"), row.get("method")) == (name, key)]
-        if mine:
-            yield method.title, {points[0]["mark"]: list(points) for points in zip(*mine, strict=True)}
+        for device, title in (("cpu", method.title), ("cuda", f"{method.title}, on a GPU")):
+            wanted = (name, key, device)
+            mine = [
+                row for row in rows.values() if (row.get("task"), row.get("method"), row.get("on", "cpu")) == wanted
+            ]
+            points = [row["points"] for row in mine]
+            if points:
+                yield title, {each[0]["mark"]: list(each) for each in zip(*points, strict=True)}
 
 
 def middle(points: Points, name: str = "fd") -> float:
