@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,18 @@ def test_settings_that_cannot_be_are_one_line(overrides: list[str], needles: lis
         load_recipe("mnist-dcgan", overrides)
     text = str(error.value)
     assert "\n" not in text and all(needle in text for needle in needles), text
+
+
+@pytest.mark.parametrize("order", [[], [AT_ONCE]])
+def test_fakes_that_only_the_discriminator_sees_have_no_graph(order: list[str]) -> None:
+    loop = loop_of(load_recipe("toy-ring", ["game.n_critic=3", *order]), "fp32")
+    graphs, judge = list[bool](), loop.game.turns[0].loss
+
+    def discriminator_loss(step: Step) -> Any:
+        terms = judge(step)
+        graphs.append(step.made["fake"].requires_grad)
+        return terms
+
+    loop.game.turns = (replace(loop.game.turns[0], loss=discriminator_loss), *loop.game.turns[1:])
+    loop.round()
+    assert graphs == [False, False, True]

@@ -130,7 +130,9 @@ class GanGame(Game):
 
     def discriminator_loss(self, step: Step) -> dict[str, Tensor]:
         """The objective on real and detached fake samples, the penalties that are due, the terms asked for."""
-        real, fake = self._packed(step.batch.sample), self._packed(self._fake(step))
+        with torch.set_grad_enabled(step.shared):
+            fake = self._packed(self._fake(step))
+        real = self._packed(step.batch.sample)
         together = partial(self._judge_both, step) if self.discriminator.one_pass else None
         played = self.adversary.discriminator(partial(self._judge, step), real, fake, step, together)
         assert played.real is not None

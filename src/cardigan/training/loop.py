@@ -136,6 +136,8 @@ class Loop:
         due = [turn for turn in self.game.turns if turn.due(before, self.rounds)]
         for move in ORDERS[self.recipe.training.turns](due):
             steps = self.draw() if move.draws else steps
+            for step in steps:
+                step.shared = move.shares
             self.take(move.turns, steps)
         if self.clock == before:
             raise CardiganError(f"no turn of the game is due at {before:,} samples; training cannot go on")
