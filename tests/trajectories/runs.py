@@ -26,6 +26,7 @@ ENGINE = [
     "engine.matmul=highest",
     "engine.threads=1",
     "engine.fused=true",
+    "engine.compile=false",
 ]
 """An explicit choice: no probe decides, so that equal commands give equal bits."""
 

@@ -65,6 +65,14 @@ def save_captured(
     return write_folder(folder / name_of(state["clock"]), tensors, {**state, **extra})
 
 
+def set_aside(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """Copies in main memory of what `capture` has given, which training does not change while they are written."""
+    return {
+        name: {key: value.detach().to("cpu", copy=True) for key, value in group.items()}
+        for name, group in tensors.items()
+    }
+
+
 def capture(loop: Loop) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """The state of `loop` as tensors by file and name, and JSON values.
 

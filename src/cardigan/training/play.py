@@ -147,6 +147,11 @@ class Play:
     def _save(self, recorder: Recorder | Attendant, minutes: float) -> None:
         recorder.checkpoint(minutes, self.ended, interventions=len(self.guard.entries), thrown=self.guard.thrown)
 
+    def _settle(self) -> None:
+        """Wait for the checkpoint that is being written: whoever asks which there are must be told alike every time."""
+        if self.recorder:
+            self.recorder.settle()
+
     def _examine(self, minutes: float) -> Intervention | None:
         """Take a reading, write it down with what it means, say what is new; what the guard wants to be done."""
         assert self.monitor is not None
@@ -159,6 +164,7 @@ class Play:
             for diagnosis in news:
                 self.progress.diagnosed(diagnosis)
             if self.guard.settings.enabled:
+                self._settle()
                 self.guard.judge(self.history.readings)
                 wanted = self.guard.decide(self.history.readings, self.run.clocks())
         return self._agreed(wanted)
@@ -167,6 +173,7 @@ class Play:
         """What the guard makes of a failure; else the failure goes on."""
         if not self.guard.settings.enabled or self.loop.fabric.world_size > 1:
             raise failure
+        self._settle()
         wanted = self.guard.after_failure(self.loop.clock, failure.reason, self.run.clocks())
         if wanted is None:
             raise failure
@@ -197,6 +204,7 @@ class Play:
         clock = self.loop.clock if wanted.back_to is None else wanted.back_to
         if wanted.back_to is None and self.recorder:
             self._save(self.recorder, self.minutes)
+        self._settle()
         self.loop.fabric.barrier()
         self.loop = self.rebuild(self.guard.recipe)
         if clock:
@@ -211,6 +219,7 @@ class Play:
         self.ended = True
         if self.recorder:
             self._save(self.recorder, self.minutes)
+        self._settle()
         raise TrainingFailedError(
             f"{self.run.folder}: ended at {self.loop.clock:,} samples, {len(self.guard.entries) - 1} interventions did "
             f"not help: {wanted.reason}",
@@ -221,6 +230,7 @@ class Play:
         if not self.recorder:
             return
         clock, minutes = self.loop.clock, self.minutes
+        self._settle()
         self.progress.scalars(clock, minutes, self.recorder.scalars(minutes))
         missing = clock not in self.run.clocks()
         if self.loop.fabric.broadcast(missing) if self.loop.sharded else missing:  # all look, or none

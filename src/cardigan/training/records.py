@@ -1,9 +1,11 @@
 """What a run writes down while it trains: scalars, TensorBoard events, sample grids, checkpoints, curves."""
 
+import copy
 import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,8 @@ class Recorder:
         self.events = SummaryWriter(str(run.folder / "events"), purge_step=loop.clock)
         self.showcase = self._showcase()
         self.next_grid = next_mark(loop.clock, self.settings.first_grid)
+        self._writer = ThreadPoolExecutor(1, "checkpoints")
+        self._written: Future[Path] | None = None
 
     def scalars(self, minutes: float) -> dict[str, float]:
         """Write the means since the last line; returns them.
@@ -80,8 +84,8 @@ class Recorder:
         self.next_grid = next_mark(self.loop.clock, self.settings.first_grid)
         return path
 
-    def checkpoint(self, minutes: float, ended: bool = False, **extra: int) -> Path:
-        """Save everything that decides the trajectory; older checkpoints are thinned out.
+    def checkpoint(self, minutes: float, ended: bool = False, **extra: int) -> None:
+        """Save everything that decides the trajectory: copied now, written while training goes on.
 
         Args:
             ended: training ends here before its budget is spent, since scores do not improve.
@@ -89,20 +93,36 @@ class Recorder:
 
         Raises:
             TrainingFailedError: a weight is not finite (the last losses may have been, before the last step).
+            CardiganError: the checkpoint before it could not be written.
         """
+        self.settle()
         tensors, state = checkpoint.capture(self.loop)
         for name, value in tensors["players"].items():
             if not bool(value.isfinite().all()):
                 what = f"a weight of the {name.partition('.')[0]}"
                 raise TrainingFailedError(self._obituary(what), f"{what} is no longer a finite number")
-        folder = self.run.checkpoint_folder
-        path = checkpoint.save_captured(folder, tensors, state, minutes=minutes, ended=ended, **extra)
-        checkpoint.prune(folder, self.run.best())
+        aside, state = (
+            checkpoint.set_aside(tensors),
+            {**copy.deepcopy(state), "minutes": minutes, "ended": ended, **extra},
+        )
+        self._written = self._writer.submit(checkpoint.save_captured, self.run.checkpoint_folder, aside, state)
         self.events.flush()
-        return path
+
+    def settle(self) -> None:
+        """Wait until the last checkpoint is written; older ones are thinned out then.
+
+        Raises:
+            CardiganError: it could not be written.
+        """
+        if self._written is not None:
+            written, self._written = self._written, None
+            written.result()
+            checkpoint.prune(self.run.checkpoint_folder, self.run.best())
 
     def close(self) -> None:
-        """Finish the event file and draw the curves."""
+        """Finish checkpoint and event file, and draw the curves."""
+        self.settle()
+        self._writer.shutdown()
         self.events.close()
         draw_curves(self.run.scalars(), self.run.folder / "curves.png")
 
@@ -123,6 +143,7 @@ class Recorder:
             return self.loop.dataset.draw(0, count)
 
     def _obituary(self, name: str) -> str:
+        self.settle()
         good = self.run.clocks()
         kept = f"the checkpoint at {good[-1]:,} samples is kept" if good else "there is no checkpoint yet"
         return (
@@ -157,6 +178,9 @@ class Attendant:
     def checkpoint(self, minutes: float, ended: bool = False, **extra: int) -> None:
         """See `Recorder.checkpoint`."""
         checkpoint.capture(self.loop)
+
+    def settle(self) -> None:
+        """See `Recorder.settle`."""
 
     def close(self) -> None:
         """See `Recorder.close`."""
