@@ -30,6 +30,7 @@ from torch.utils.flop_counter import flop_registry
 from cardigan.networks.base import Discriminator, Family, Generator, Judgement, Labels, Latent
 from cardigan.networks.dcgan import DCGANLatent
 from cardigan.networks.layers.labels import Head
+from cardigan.networks.layers.pixels import ToPixels
 from cardigan.networks.layers.precision import full
 from cardigan.networks.layers.resampling import UpConvolution
 from cardigan.randomness import current
@@ -283,7 +284,7 @@ class PyTorchGanGenerator(Generator):
             UpConvolution(128, 64),
             nn.BatchNorm2d(64, 0.8),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(64, form.shape[0], 3, padding=1),
+            ToPixels(64, form.shape[0]),
         )
 
     def synthesize(self, mapped: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -10,6 +10,7 @@ from variants import VARIANTS
 from cardigan.networks.layers.attention import SelfAttention
 from cardigan.networks.layers.dropout import Dropout
 from cardigan.networks.layers.normalisation import BatchNorm, Normalisation
+from cardigan.networks.layers.pixels import ToPixels, TransposedConvolution
 from cardigan.networks.layers.resampling import DownConvolution, UpConvolution
 from cardigan.networks.layers.spectral import normalise_spectrally
 from cardigan.networks.mlp import MLP
@@ -63,6 +64,23 @@ def test_upconvolution_is_nearest_doubling_and_convolution() -> None:
     torch.testing.assert_close(layer(x), expected)
 
 
+@pytest.mark.parametrize("outputs", [1, 3, 4])
+@pytest.mark.parametrize("bias", [True, False])
+def test_transposed_convolution_is_torchs(outputs: int, bias: bool) -> None:
+    layer, x = TransposedConvolution(4, outputs, bias).double(), torch.randn(2, 4, 5, 7, dtype=torch.float64)
+    expected = nn.ConvTranspose2d.forward(layer, x)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        torch.testing.assert_close(layer(x.contiguous(memory_format=layout)), expected)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_the_last_convolution_is_torchs(outputs: int) -> None:
+    layer, x = ToPixels(4, outputs).double(), torch.randn(2, 4, 5, 7, dtype=torch.float64)
+    expected = nn.Conv2d.forward(layer, x)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        torch.testing.assert_close(layer(x.contiguous(memory_format=layout)), expected)
+
+
 def test_downconvolution_is_convolution_and_mean_pooling() -> None:
     layer, x = DownConvolution(3, 5).double(), torch.randn(2, 3, 9, 6, dtype=torch.float64)
     expected = F.avg_pool2d(F.conv2d(x, layer.weight, layer.bias, padding=1), 2)
@@ -84,6 +102,9 @@ def test_attention_by_hand() -> None:
     [
         SelfAttention(4),
         UpConvolution(4, 2),
+        UpConvolution(4, 5),
+        TransposedConvolution(4, 1),
+        ToPixels(4, 1),
         DownConvolution(4, 2),
         Normalisation("batch", 4),
         Normalisation("layer", 4),

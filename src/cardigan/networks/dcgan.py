@@ -1,6 +1,7 @@
 """Convolutional networks in the manner of DCGAN (Radford et al., 2016, arXiv:1511.06434), for any size of picture."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -28,6 +29,7 @@ from cardigan.networks.layers.dropout import Dropout
 from cardigan.networks.layers.labels import Head, LatentInput, classes_of, required
 from cardigan.networks.layers.normalisation import BatchNorm, Kind, Normalisation
 from cardigan.networks.layers.pictures import channels, check_depth, crop_centre, halvings, picture_shape, start_size
+from cardigan.networks.layers.pixels import ToPixels, TransposedConvolution
 from cardigan.networks.layers.precision import full
 from cardigan.networks.layers.recomputation import Chain, recomputable
 from cardigan.networks.layers.resampling import UpConvolution
@@ -150,8 +152,8 @@ class DCGANGenerator(Generator):
         self.start = nn.Linear(self.input.size, levels[0] * self.size[1] * self.size[2], bias=kind == "none")
         self.norms = nn.ModuleList(Normalisation(kind, level, classes) for level in levels)
         self.layers = nn.ModuleList(upsample(*pair, bias=kind == "none") for pair in pairwise(levels))
-        to_picture = nn.Conv2d(levels[-1], form.shape[0], 3, padding=1)
-        self.end = to_picture if settings.refine else upsample(levels[-1], form.shape[0], bias=True)
+        end = ToPixels if settings.refine else partial(upsample, bias=True)
+        self.end = end(levels[-1], form.shape[0])
 
     def synthesize(self, mapped: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, L) latents and (N,) labels -> pictures (N, C, H, W) in [-1, 1]."""
@@ -210,11 +212,7 @@ class DCGANDiscriminator(Discriminator):
         return self.head(hidden[-1].flatten(1), condition, hidden[1:] if features else ())
 
 
-def _transposed(inputs: int, outputs: int, bias: bool) -> nn.Module:
-    return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
-
-
-UPSAMPLINGS: dict[Upsample, Callable[..., nn.Module]] = {"transposed": _transposed, "resize": UpConvolution}
+UPSAMPLINGS: dict[Upsample, Callable[..., nn.Module]] = {"transposed": TransposedConvolution, "resize": UpConvolution}
 """Way of doubling the size -> its constructor, of inputs, outputs and bias."""
 
 

@@ -28,6 +28,7 @@ from cardigan.networks.layers.deviation import MinibatchDeviation
 from cardigan.networks.layers.labels import Head, LatentInput, classes_of, required
 from cardigan.networks.layers.normalisation import Kind, Normalisation
 from cardigan.networks.layers.pictures import channels, check_depth, crop_centre, halvings, picture_shape, start_size
+from cardigan.networks.layers.pixels import ToPixels
 from cardigan.networks.layers.precision import full
 from cardigan.networks.layers.recomputation import recomputable
 from cardigan.networks.layers.resampling import DownConvolution, UpConvolution
@@ -214,7 +215,7 @@ class ResNetGenerator(Generator):
         self.blocks = nn.ModuleList(UpBlock(*pair, kind, classes) for pair in pairwise(levels))
         self.attention = _attention_after(attending, levels[1:])
         self.end_norm = Normalisation(kind, levels[-1])
-        self.end = nn.Conv2d(levels[-1], form.shape[0], 3, padding=1)
+        self.end = ToPixels(levels[-1], form.shape[0])
 
     def synthesize(self, mapped: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, L) latents and (N,) labels -> pictures (N, C, H, W) in [-1, 1]."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cardigan.networks.base import Depth, Translator, TranslatorFamily, Units
 from cardigan.networks.layers.initialisation import init_scaled
+from cardigan.networks.layers.pixels import ToPixels
 from cardigan.networks.layers.precision import full
 from cardigan.networks.layers.recomputation import recomputable
 from cardigan.networks.layers.resampling import UpConvolution
@@ -118,7 +119,7 @@ class RRDBTranslator(Translator):
         )
         self.outward = nn.ModuleList(UpConvolution(width, width) for _ in range(doublings))
         self.refine = nn.Conv2d(width, width, 3, padding=1)
-        self.end = nn.Conv2d(width, form.shape[0], 3, padding=1)
+        self.end = ToPixels(width, form.shape[0])
 
     def forward(self, source: Tensor) -> Tensor:
         """Sources (N, C', H, W) -> pictures (N, C, H * scale, W * scale)."""

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cardigan.networks.layers.pixels import doubled
 from cardigan.networks.layers.precision import no_autocast
 
 # Along one axis, with w the three weights of the 3x3 kernel:
@@ -44,7 +45,7 @@ class UpConvolution(_Resampling):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, I, H, W) -> (N, O, 2H, 2W)."""
-        return F.conv_transpose2d(x, self.kernel().transpose(0, 1), self.bias, stride=2, padding=1)
+        return doubled(x, self.kernel().transpose(0, 1), self.bias)
 
 
 class DownConvolution(_Resampling):
