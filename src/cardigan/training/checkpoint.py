@@ -66,9 +66,9 @@ def save_captured(
 
 
 def set_aside(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
-    """Copies in main memory of what `capture` has given, which training does not change while they are written."""
+    """Contiguous copies in main memory of what `capture` has given: training may go on while they are written."""
     return {
-        name: {key: value.detach().to("cpu", copy=True) for key, value in group.items()}
+        name: {key: torch.empty(value.shape, dtype=value.dtype).copy_(value) for key, value in group.items()}
         for name, group in tensors.items()
     }
 

@@ -101,10 +101,8 @@ class Recorder:
             if not bool(value.isfinite().all()):
                 what = f"a weight of the {name.partition('.')[0]}"
                 raise TrainingFailedError(self._obituary(what), f"{what} is no longer a finite number")
-        aside, state = (
-            checkpoint.set_aside(tensors),
-            {**copy.deepcopy(state), "minutes": minutes, "ended": ended, **extra},
-        )
+        state = copy.deepcopy(state) | {"minutes": minutes, "ended": ended, **extra}
+        aside = checkpoint.set_aside(tensors)
         self._written = self._writer.submit(checkpoint.save_captured, self.run.checkpoint_folder, aside, state)
         self.events.flush()
 
