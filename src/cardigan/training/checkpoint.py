@@ -65,6 +65,7 @@ def save_captured(
     return write_folder(folder / name_of(state["clock"]), tensors, {**state, **extra})
 
 
+@torch.no_grad()
 def set_aside(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
     """Contiguous copies in main memory of what `capture` has given: training may go on while they are written."""
     return {
