@@ -5,9 +5,11 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -205,3 +207,41 @@ def test_the_engine_choice_is_what_was_asked_for(tmp_path: Path) -> None:
     assert [f"engine.{key}={str(value).lower()}" for key, value in engine.items()] == [
         each for each in ENGINE if "device=" not in each
     ]
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = [*TINY, "training.samples=1280"]
+    plain = train("digits", overrides, out=tmp_path / "plain")
+    play, write, later = Loop.round, checkpoint.write_folder, threading.Event()
+
+    def played(loop: Loop) -> None:
+        play(loop)
+        if loop.clock > 700:
+            later.set()
+
+    def written(target: Path, *content: Any) -> Path:
+        if target.name == checkpoint.name_of(640):
+            assert later.wait(60)
+        return write(target, *content)
+
+    monkeypatch.setattr(Loop, "round", played)
+    monkeypatch.setattr(checkpoint, "write_folder", written)
+    slow = train("digits", overrides, out=tmp_path / "slow")
+    assert slow.clocks() == plain.clocks() == [640, 1280]
+    assert same_bits(tensors(slow.folder, 640), tensors(plain.folder, 640))
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_at_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = checkpoint.write_folder
+
+    def written(target: Path, *content: Any) -> Path:
+        if target.name == checkpoint.name_of(640):
+            raise CardiganError(f"{target}: the checkpoint could not be written: no space")
+        return write(target, *content)
+
+    monkeypatch.setattr(checkpoint, "write_folder", written)
+    with pytest.raises(CardiganError, match="000000640: the checkpoint could not be written"):
+        train("digits", [*TINY, "training.samples=6400"], out=tmp_path / "run")
+    assert Run(tmp_path / "run").scalars()[-1]["samples"] <= 1280
