@@ -27,6 +27,7 @@ LOOPS = [
     ("mnist-relativistic", ["game.augmentation={translation: 0.2, cutout: 0.3}"]),
     ("mnist-relativistic", ["game.pack=2", "training.accumulate=2", "game.instance_noise={samples: 200}"]),
     ("cifar10-resnet", ["game.networks.discriminator.spectral=true"]),
+    ("cifar10-resnet", []),
 ]
 
 
@@ -142,10 +143,11 @@ def test_what_does_not_go_with_it_is_refused(other: str) -> None:
 
 
 @pytest.mark.slow
-def test_real_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("penalty", ["", "game.networks.discriminator.normalisation=none"])
+def test_real_kernels(penalty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compilation, "BACKEND", "inductor")
-    overrides = ["game.penalties={r1: {weight: 1}}", "game.networks.generator.depth=1"]
-    plain, compiled = (loop_of("mnist-mlp", *overrides, compiled=each) for each in (False, True))
+    overrides = [penalty, "game.penalties={r1: {weight: 1, interval: 2}}"] if penalty else []
+    plain, compiled = (loop_of("mnist-dcgan", *overrides, compiled=each) for each in (False, True))
     for _ in range(3):
         plain.round()
         compiled.round()

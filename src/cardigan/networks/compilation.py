@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from cardigan.networks.base import Discriminator, Judgement, Slope
 
@@ -20,17 +21,23 @@ BACKEND = "inductor"
 """What torch.compile hands its graphs to; writes C++ or Triton kernels."""
 MODE = "default"
 """Of the backend; "reduce-overhead" makes CUDA graphs, which is tried in benchmarks only (docs/benchmarks.md)."""
-_MARK = "compiled"
+_STEADY = "steady"
+"""On compiled networks: whether nothing in them changes as they are called, as running statistics do."""
 _TWICE: ContextVar[bool] = ContextVar("gradients are differentiated", default=False)
 
 
 def compile_network(network: nn.Module) -> None:
     """Compile `network`, when it is first called with samples of some shape, for those; copies of it stay as they are.
 
-    What torch cannot compile it runs as written. With several shapes it gives up compiling after a few.
+    What torch cannot compile it runs as written. With several shapes it gives up compiling after a few. Weights that
+    are computed as the network is called (spectral normalisation) are not compiled: they move vectors that the backward
+    pass of an earlier call still needs.
     """
+    if any(map(parametrize.is_parametrized, network.modules())):
+        return
     network.compile(**_options())
-    network.__dict__[_MARK] = True
+    changing = network.state_dict().keys() - dict(network.named_parameters()).keys()
+    network.__dict__[_STEADY] = not changing
 
 
 def uncompiled() -> AbstractContextManager[Any]:
@@ -53,12 +60,11 @@ def judged(
 ) -> Judgement:
     """What `discriminator` says of (N, ...) samples; with its `Slope` where compilation needs that.
 
-    A network with buffers, which may change as it is called (power iterations), is beyond torch.func: where gradients
-    are differentiated it runs as written.
+    A network that changes as it is called is beyond torch.func: where gradients are differentiated it runs as written.
     """
-    if not (_TWICE.get() and discriminator.__dict__.get(_MARK)):
+    if not _TWICE.get() or _STEADY not in discriminator.__dict__:
         return cast(Judgement, discriminator(sample, condition, features))
-    if next(discriminator.buffers(), None) is not None:
+    if not discriminator.__dict__[_STEADY]:
         with uncompiled():
             return cast(Judgement, discriminator(sample, condition, features))
     parts, slope = torch.compile(_with_slope, **_options())(discriminator, sample, condition, features)

@@ -45,7 +45,17 @@ class BatchNorm(nn.Module):
         if self.training and world_size() > 1:
             return self._over_all_processes(x)
         own = self.training and x.numel() > x.shape[1]
+        if own and torch.compiler.is_compiling():
+            return self._without_a_trace(x)
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, own, MOMENTUM, EPSILON)
+
+    def _without_a_trace(self, x: Tensor) -> Tensor:
+        """The same, with nothing kept of the running statistics: in compiled graphs they must not change before the
+        backward pass, and do where a discriminator sees real and fake samples one after the other."""
+        values = x if x.dtype == torch.float64 else x.float()
+        variance, mean = torch.var_mean(values.detach(), [0, *range(2, x.dim())], correction=0)
+        self._remember(mean, variance, x.numel() // x.shape[1])
+        return F.batch_norm(x, None, None, self.weight, self.bias, True, MOMENTUM, EPSILON)
 
     def _over_all_processes(self, x: Tensor) -> Tensor:
         values = x if x.dtype == torch.float64 else x.float()
