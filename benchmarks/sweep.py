@@ -41,6 +41,7 @@ BASE = (
     "game.networks={width: 24, depth: 1, generator: {width: 48}, discriminator: {width: 24, depth: 2}}",
     "game.penalties={r1: {weight: 0.3, interval: 1}, r2: {weight: 0.3, interval: 1}}",
     "training.optimizer.rate=2e-3",
+    "training.schedule={shape: linear, decay_start: 0}",
     "training.samples=100k",
     "records.checkpoint=50k",
     "engine.device=cpu",
