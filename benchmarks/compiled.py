@@ -75,7 +75,7 @@ def measured(name: str, size: int, arguments: argparse.Namespace) -> dict[str, A
     ways, rows = dict[str, Callable[[], None]](), dict[str, dict[str, Any]]()
     for way in (WRITTEN, COMPILED, *([GRAPHS] if cuda else [])):
         forget_peak()
-        began = time.perf_counter()
+        before, began = torch.cuda.memory_allocated() if cuda else 0, time.perf_counter()
         try:
             loop = started(way, name, size, arguments)
             for _ in range(COUNTED + 1):
@@ -87,10 +87,10 @@ def measured(name: str, size: int, arguments: argparse.Namespace) -> dict[str, A
         ways[way] = loop.round
         rows[way] = {"seconds until it runs": time.perf_counter() - began, "pictures": []}
         if cuda:
-            rows[way]["memory"] = peak_memory()
+            rows[way]["memory"] = peak_memory() - before
     with Operations() as operations:
         for _ in range(COUNTED):
-            ways[WRITTEN]()
+            ways[WRITTEN]()  # which there is, or nothing can be said
     found_limits, rounds = [], dict.fromkeys(ways, COUNTED)
     for turn in range(arguments.pairs + 1):
         found_limits.append(limit(arguments))
@@ -100,7 +100,7 @@ def measured(name: str, size: int, arguments: argparse.Namespace) -> dict[str, A
                 rows[way]["pictures"].append(rounds[way] * arguments.batch / seconds)
             else:
                 rounds[way] = COUNTED * max(1, round(arguments.seconds / seconds))
-    del ways, loop
+    ways.clear()
     gc.collect()
     return {"operations": operations.total / COUNTED / arguments.batch, "limit": median(found_limits), "ways": rows}
 

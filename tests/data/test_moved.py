@@ -4,13 +4,16 @@ import threading
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
-from cardigan import CardiganError
+from cardigan import CardiganError, load_recipe
 from cardigan.data.base import Dataset
 from cardigan.data.moved import Moved
 from cardigan.data.pictures import Pictures
 from cardigan.sample import Batch
+from cardigan.training.engine import EngineChoice
+from cardigan.training.loop import Loop
 
 CPU = torch.device("cpu")
 
@@ -65,6 +68,17 @@ def test_others_than_expected_are_the_same_too(noted: Noted) -> None:
         moved.expect(start + 16, 16)
     some = torch.tensor([3, 1])
     assert moved.take(some).sample.equal(noted.dataset.take(some).sample)
+
+
+def test_a_loop_expects_what_it_draws(noted: Noted) -> None:
+    recipe = load_recipe("digits", ["data.size=null", "training.batch=16", "training.accumulate=2"])
+    loop = Loop(recipe, Moved(noted, CPU), EngineChoice(), Fabric(accelerator="cpu", devices=1))
+    loop.reads_ahead = True
+    for _ in range(4):
+        loop.round()
+    loop.dataset.close()
+    assert noted.drawn[:8] == [(start, 8) for start in range(0, 64, 8)]
+    assert len(noted.drawn) <= 10
 
 
 def test_one_thread_makes_everything(noted: Noted) -> None:

@@ -2,14 +2,16 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
 from lightning_fabric import Fabric
 from runs import state_of
+from test_translation import small
 
-from cardigan import CardiganError, load_recipe
+from cardigan import CardiganError, Recipe, load_recipe, resume, train
 from cardigan.networks import compilation
 from cardigan.training.engine import EngineChoice, choose, start_fabric
 from cardigan.training.loop import Loop
@@ -52,15 +54,27 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
     torch._dynamo.reset()
 
 
-def loop_of(name: str, *overrides: str, compiled: bool, precision: str = "fp64") -> Loop:
-    recipe = load_recipe(name).but(
+def digits(name: str, *overrides: str) -> Recipe:
+    return load_recipe(name).but(
         "training.batch=8",
         "game.networks.width=8",
         *overrides,
         data={"kind": "pictures", "source": "digits", "size": 16, "channels": 1},
     )
-    choice = EngineChoice(precision=precision, threads=1, compile=compiled)  # type: ignore[arg-type]
+
+
+def loop_of(name: str, *overrides: str, compiled: bool) -> Loop:
+    return loop(digits(name, *overrides), compiled)
+
+
+def loop(recipe: Recipe, compiled: bool, precision: Literal["fp64", "bf16"] = "fp64") -> Loop:
+    choice = EngineChoice(precision, threads=1, compile=compiled)
     return Loop(recipe, recipe.data.load("train", 0), choice, Fabric(accelerator="cpu", devices=1))
+
+
+def assert_close(plain: Loop, compiled: Loop) -> None:
+    for (key, expected), found in zip(state_of(plain).items(), state_of(compiled).values(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9, msg=lambda text, key=key: f"{key}: {text}")
 
 
 @pytest.mark.parametrize(("name", "overrides"), LOOPS)
@@ -70,8 +84,36 @@ def test_compiled_players_end_where_others_do(name: str, overrides: list[str], b
         plain.round()
         compiled.round()
     assert backend.graphs
-    for (key, expected), found in zip(state_of(plain).items(), state_of(compiled).values(), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9, msg=lambda text, key=key: f"{key}: {text}")
+    assert_close(plain, compiled)
+
+
+@pytest.mark.parametrize("name", ["summer-to-winter", "summer-to-winter-cut", "inpainting"])
+def test_translators_too(name: str, backend: Counting) -> None:
+    recipe = small(name).but("game.penalties={r1: {weight: 1}}")
+    plain, compiled = (loop(recipe, each) for each in (False, True))
+    for _ in range(3):
+        plain.round()
+        compiled.round()
+    assert backend.graphs
+    assert_close(plain, compiled)
+
+
+def test_in_half_precision_penalties_are_about_the_same(backend: Counting) -> None:
+    recipe = digits("mnist-relativistic", "game.penalties={r1: {weight: 1}, gradient: {weight: 1}}")
+    losses = []
+    for compiled in (False, True):
+        played = loop(recipe, compiled, "bf16")
+        played.round()
+        losses.append(played.meter.read())
+    assert backend.graphs
+    assert losses[1] == pytest.approx(losses[0], rel=0.03, abs=0.01)
+
+
+def test_many_loops_are_compiled_one_after_the_other(backend: Counting) -> None:
+    for batch in range(4, 24, 2):
+        graphs = backend.graphs
+        loop_of("mnist-relativistic", f"training.batch={batch}", compiled=True).round()
+        assert backend.graphs >= graphs + 3
 
 
 def test_what_is_compiled_is_compiled_once(backend: Counting) -> None:
@@ -142,6 +184,33 @@ def test_what_does_not_go_with_it_is_refused(other: str) -> None:
         load_recipe("mnist-mlp", ["engine.compile=true", f"engine.{other}"])
 
 
+def test_a_game_that_cannot_be_compiled_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardigan.training.loop.compile_network", lambda player: False)
+    with pytest.raises(CardiganError, match=r"^engine\.compile: no player"):
+        loop_of("mnist-dcgan", compiled=True)
+
+
+def test_spectral_weights_are_not_compiled() -> None:
+    discriminator = loop_of("mnist-dcgan", "game.networks.discriminator.spectral=true", compiled=False).game.players[
+        "discriminator"
+    ]
+    assert not compilation.compile_network(discriminator)
+
+
+@pytest.mark.parametrize("change", ["engine.recompute=true", "engine.strategy=sharded"])
+def test_a_compiled_run_does_not_go_on_with_what_compilation_forbids(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cardigan.training.engine.compilation_may_pay", lambda *_: True)
+    monkeypatch.setattr("cardigan.training.engine._fastest", lambda choices, play: choices[-1])
+    overrides = ["engine.device=cpu", "engine.precision=fp32", "engine.memory_format=contiguous", "engine.threads=1"]
+    more = ["training.samples=64", "training.batch=16", "game.penalties={r1: null, r2: null}", "guard.enabled=false"]
+    run = train("digits", [*overrides, *more], out=tmp_path / "run")
+    assert run.environment["engine"]["compile"]
+    with pytest.raises(CardiganError, match=r"^engine\..*began with compiled networks"):
+        resume(run, ["training.samples=128", change])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("penalty", ["", "game.networks.discriminator.normalisation=none"])
 def test_real_kernels(penalty: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,5 +220,4 @@ def test_real_kernels(penalty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         plain.round()
         compiled.round()
-    for (key, expected), found in zip(state_of(plain).items(), state_of(compiled).values(), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9, msg=lambda text, key=key: f"{key}: {text}")
+    assert_close(plain, compiled)

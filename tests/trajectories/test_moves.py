@@ -220,8 +220,19 @@ def test_settings_that_cannot_be_are_one_line(overrides: list[str], needles: lis
     assert "\n" not in text and all(needle in text for needle in needles), text
 
 
-@pytest.mark.parametrize("order", [[], [AT_ONCE]])
-def test_fakes_that_only_the_discriminator_sees_have_no_graph(order: list[str]) -> None:
+def test_who_else_plays_with_a_batch() -> None:
+    def judge_loss(step: Step) -> dict[str, torch.Tensor]:
+        return {}
+
+    two, one = Turn(("discriminator",), judge_loss, repeats=2), Turn(("generator",), judge_loss)
+    assert [(each.draws, each.shared) for each in in_turn([two, one])] == [(True, False), (True, True), (False, False)]
+    assert [(each.draws, each.shared) for each in in_turn([two])] == [(True, False), (True, False)]
+    assert [(each.draws, each.shared) for each in at_once([two, one])] == [(True, False), (True, True)]
+    assert [(each.draws, each.shared) for each in at_once([one])] == [(True, False)]
+
+
+@pytest.mark.parametrize(("order", "looks"), [([], 1), ([AT_ONCE], 1), (AHEAD_ANEW, 2)])
+def test_fakes_that_only_the_discriminator_sees_have_no_graph(order: list[str], looks: int) -> None:
     loop = loop_of(load_recipe("toy-ring", ["game.n_critic=3", *order]), "fp32")
     graphs, judge = list[bool](), loop.game.turns[0].loss
 
@@ -232,4 +243,4 @@ def test_fakes_that_only_the_discriminator_sees_have_no_graph(order: list[str]) 
 
     loop.game.turns = (replace(loop.game.turns[0], loss=discriminator_loss), *loop.game.turns[1:])
     loop.round()
-    assert graphs == [False, False, True]
+    assert graphs == 2 * looks * [False] + looks * [True]

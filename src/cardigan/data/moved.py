@@ -70,7 +70,9 @@ class Moved(Dataset):
 
     def wholes(self) -> Iterator[Batch]:
         """See `Dataset.wholes`."""
-        return (batch.to(self.device) for batch in self.dataset.wholes())
+        wholes = self.dataset.wholes()
+        while (batch := self._maker.submit(next, wholes, None).result()) is not None:
+            yield batch.to(self.device)
 
     @property
     def sources(self) -> int:

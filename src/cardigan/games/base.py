@@ -28,7 +28,7 @@ class Step:
         made: what earlier turns of the round produced, by name.
         signals: scalars to be logged that are not part of the loss, by name.
         decode: turns samples into what people see (sentences), for rewards that look at that; None where nobody can.
-        shared: whether another turn plays with this step; what is made for nobody else needs no graph of its making.
+        shared: whether another turn plays with its batch; what is made for nobody else needs no graph of its making.
     """
 
     batch: Batch

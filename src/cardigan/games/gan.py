@@ -1,6 +1,7 @@
 """The game `gan`: a generator of noise against a discriminator, unconditional or class-conditional."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
@@ -130,7 +131,7 @@ class GanGame(Game):
 
     def discriminator_loss(self, step: Step) -> dict[str, Tensor]:
         """The objective on real and detached fake samples, the penalties that are due, the terms asked for."""
-        with torch.set_grad_enabled(step.shared):
+        with nullcontext() if step.shared else torch.no_grad():
             fake = self._packed(self._fake(step))
         real = self._packed(step.batch.sample)
         together = partial(self._judge_both, step) if self.discriminator.one_pass else None
@@ -190,7 +191,7 @@ class GanGame(Game):
         return samples
 
     def _fake(self, step: Step) -> Tensor:
-        """The step's fakes, made once for both players, with the graph that the generator's turn needs."""
+        """The step's fakes, made once for both players, with the graph that the generator's turn needs, if it comes."""
         if "fake" not in step.made:
             latents = self.generator.sample_latents(len(step.batch), step.random).to(step.batch.sample)
             step.made["fake"] = self.generator(latents, self._condition(step)).to(step.batch.sample)

@@ -5,11 +5,12 @@ penalty will differentiate the gradient of what a discriminator says, value and 
 torch.func within one compiled function, whose outputs are differentiated once like any others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import fields
-from typing import Any, cast
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -21,27 +22,34 @@ BACKEND = "inductor"
 """What torch.compile hands its graphs to; writes C++ or Triton kernels."""
 MODE = "default"
 """Of the backend; "reduce-overhead" makes CUDA graphs, which is tried in benchmarks only (docs/benchmarks.md)."""
-_STEADY = "steady"
-"""On compiled networks: whether nothing in them changes as they are called, as running statistics do."""
+VARIANTS = 64
+"""Graphs that torch may make for all networks of a process: each shape, layout and way of being called is one."""
 _TWICE: ContextVar[bool] = ContextVar("gradients are differentiated", default=False)
+_COMPILED: WeakKeyDictionary[nn.Module, Callable[..., Any] | None] = WeakKeyDictionary()
+"""Networks that are compiled -> `_with_slope`, compiled too; None: beyond that."""
 
 
-def compile_network(network: nn.Module) -> None:
-    """Compile `network`, when it is first called with samples of some shape, for those; copies of it stay as they are.
+def compile_network(network: nn.Module) -> bool:
+    """Compile `network` for each shape of samples, when it first comes; copies of it stay as they are.
 
-    What torch cannot compile it runs as written. With several shapes it gives up compiling after a few. Weights that
-    are computed as the network is called (spectral normalisation) are not compiled: they move vectors that the backward
-    pass of an earlier call still needs.
+    What torch cannot compile it runs as written. Weights that are computed as the network is called (spectral
+    normalisation) are not compiled: they move vectors that the backward pass of an earlier call still needs.
+
+    Returns:
+        Whether it is compiled.
     """
     if any(map(parametrize.is_parametrized, network.modules())):
-        return
-    network.compile(**_options())
+        return False
+    torch._dynamo.config.recompile_limit = max(VARIANTS, torch._dynamo.config.recompile_limit)
+    options: dict[str, Any] = {"backend": BACKEND, "dynamic": False, **({} if MODE == "default" else {"mode": MODE})}
+    network.compile(**options)
     changing = network.state_dict().keys() - dict(network.named_parameters()).keys()
-    network.__dict__[_STEADY] = not changing
+    _COMPILED[network] = None if changing else torch.compile(_with_slope, **options)
+    return True
 
 
 def uncompiled() -> AbstractContextManager[Any]:
-    """Within this context compiled networks run as they are written: for samples of shapes that occur once."""
+    """Within this context compiled networks run as written: where compiling does not pay, or cannot be done."""
     return torch.compiler.set_stance("force_eager")
 
 
@@ -60,19 +68,22 @@ def judged(
 ) -> Judgement:
     """What `discriminator` says of (N, ...) samples; with its `Slope` where compilation needs that.
 
-    A network that changes as it is called is beyond torch.func: where gradients are differentiated it runs as written.
+    A network that changes as it is called (running statistics) is beyond torch.func: where gradients are
+    differentiated it runs as written.
     """
-    if not _TWICE.get() or _STEADY not in discriminator.__dict__:
-        return cast(Judgement, discriminator(sample, condition, features))
-    if not discriminator.__dict__[_STEADY]:
+    if not _TWICE.get() or discriminator not in _COMPILED:
+        return _said(discriminator, sample, condition, features)
+    with_slope = _COMPILED[discriminator]
+    if with_slope is None:
         with uncompiled():
-            return cast(Judgement, discriminator(sample, condition, features))
-    parts, slope = torch.compile(_with_slope, **_options())(discriminator, sample, condition, features)
+            return _said(discriminator, sample, condition, features)
+    parts, slope = with_slope(discriminator, sample, condition, features)
     return Judgement(**parts, slope=Slope(sample, slope))
 
 
-def _options() -> dict[str, Any]:
-    return {"backend": BACKEND, "dynamic": False, **({} if MODE == "default" else {"mode": MODE})}
+def _said(discriminator: Discriminator, *arguments: Any) -> Judgement:
+    judgement: Judgement = discriminator(*arguments)
+    return judgement
 
 
 def _with_slope(

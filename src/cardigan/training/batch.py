@@ -2,6 +2,7 @@
 
 import gc
 import time
+from dataclasses import replace
 
 import torch
 from lightning_fabric import Fabric
@@ -43,7 +44,8 @@ def settle(recipe: Recipe, dataset: Dataset, fabric: Fabric) -> tuple[Recipe, En
     choice = remembered(usual, dataset.form, probe) if open_ else probe()
     if asked or fabric.world_size > 1:
         return usual, choice
-    return recipe.but(f"training.batch={_found(recipe, dataset, choice, fabric)}"), choice
+    written = replace(choice, compile=False)  # every other batch would be compiled anew
+    return recipe.but(f"training.batch={_found(recipe, dataset, written, fabric)}"), choice
 
 
 def _found(recipe: Recipe, dataset: Dataset, choice: EngineChoice, fabric: Fabric) -> int:

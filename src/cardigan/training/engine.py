@@ -172,21 +172,21 @@ def compilation_may_pay(engine: Engine, fabric: Fabric) -> bool:
 def _fastest(choices: list[EngineChoice], play: Callable[[EngineChoice], Callable[[], None]]) -> EngineChoice:
     """The choice whose rounds are shortest; a later one must win by a tenth, so that noise decides less.
 
-    A later one that fails, as compilation may, is left out.
+    Compilation that fails is left out.
     """
-    rounds = list[Callable[[], None]]()
-    for choice in list(choices):
+    rounds, running = list[Callable[[], None]](), list[EngineChoice]()
+    for choice in choices:
         with applied(choice):
             try:
                 play_round = play(choice)
                 play_round()
             except Exception:
-                if not rounds:
+                if not choice.compile or not rounds:
                     raise
-                choices.remove(choice)
             else:
                 rounds.append(play_round)
-    times = _interleaved_times(choices, rounds)
+                running.append(choice)
+    choices, times = running, _interleaved_times(running, rounds)
     best = 0
     for index in range(1, len(choices)):
         if times[index] < 0.9 * times[best]:

@@ -94,6 +94,7 @@ class Loop:
         lookahead: where all players go back to every few rounds; None: they do not.
         motions: the last motion of each player, by its optimizer; None: nobody wants to know, and nothing is measured.
         waited: seconds in which data were drawn.
+        reads_ahead: whether data are told what will be drawn next; not by loops that take turns with others.
     """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, choice: EngineChoice, fabric: Fabric) -> None:
@@ -102,7 +103,7 @@ class Loop:
         self.clock, self.rounds, self.counts = 0, 0, Counter[str]()
         self.meter = Meter()
         self.motions: dict[str, Motion] | None = None
-        self.waited = 0.0
+        self.waited, self.reads_ahead = 0.0, False
         self.sharded = recipe.engine.strategy == "sharded" and fabric.world_size > 1
         self.game = self._build_game()
         averaged = {name: self.game.players[name] for name in self.game.averaged}
@@ -126,18 +127,16 @@ class Loop:
                 f"training.batch: {recipe.training.batch} cannot be cut into {self.shards} equal parts "
                 f"({fabric.world_size} processes x accumulate {recipe.training.accumulate})"
             )
-        if choice.compile:  # the averages, which are copies, make samples in batches of all sizes
-            for player in self.game.players.values():
-                compile_network(player)
+        # The averages, which are copies and not compiled, make samples in batches of all sizes.
+        if choice.compile and not sum(map(compile_network, self.game.players.values())):
+            raise CardiganError("engine.compile: no player of this game can be compiled; allowed: auto, false")
 
     def round(self) -> None:
         """Play one round: every turn that is due, then what looks at all players' weights."""
         before, steps = self.clock, list[Step]()
         due = [turn for turn in self.game.turns if turn.due(before, self.rounds)]
         for move in ORDERS[self.recipe.training.turns](due):
-            steps = self.draw() if move.draws else steps
-            for step in steps:
-                step.shared = move.shares
+            steps = self.draw(move.shared) if move.draws else steps
             self.take(move.turns, steps)
         if self.clock == before:
             raise CardiganError(f"no turn of the game is due at {before:,} samples; training cannot go on")
@@ -146,17 +145,22 @@ class Loop:
             self.lookahead.update(self.rounds)
         self.average.update(self.clock, self.clock - before)
 
-    def draw(self) -> list[Step]:
-        """Draw the next global batch and return this process's slices of it."""
+    def draw(self, shared: bool = True) -> list[Step]:
+        """Draw the next global batch and return this process's slices of it.
+
+        Args:
+            shared: whether several turns will play with it.
+        """
         start, self.clock = self.clock, self.clock + self.recipe.training.batch
         count = self.recipe.training.batch // self.shards
         began = time.perf_counter()
         batches = [self.prepared(self.dataset.draw(start + shard * count, count)) for shard in self._my_shards()]
-        for shard in self._my_shards():
-            self.dataset.expect(self.clock + shard * count, count)
+        if self.reads_ahead:
+            for shard in self._my_shards():
+                self.dataset.expect(self.clock + shard * count, count)
         self.waited += time.perf_counter() - began
         return [
-            Step(batch, self._random("", shard), start, decode=self.decode)
+            Step(batch, self._random("", shard), start, decode=self.decode, shared=shared)
             for shard, batch in zip(self._my_shards(), batches, strict=True)
         ]
 
@@ -175,7 +179,7 @@ class Loop:
         projection, is called at both places.
         """
         new = self.recipe.training.extragradient == "new"
-        again = self.draw() if new else [replace(step, made={}) for step in steps]
+        again = self.draw(steps[0].shared) if new else [replace(step, made={}) for step in steps]
         counts = self.counts.copy()
         players = dict.fromkeys(player for turn in turns for player in turn.players)
         weights = {player: [each.detach().clone() for each in self.parameters[player]] for player in players}

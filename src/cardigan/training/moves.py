@@ -16,12 +16,12 @@ class Move:
     Attributes:
         turns: in the order in which they step.
         draws: whether they play with a new batch, not with that of the move before.
-        shares: whether several turns play with its batch: of this move, or of one that does not draw a new one.
+        shared: whether another turn, of this move or of a later one, plays with the batch that is drawn.
     """
 
     turns: tuple[Turn, ...]
     draws: bool
-    shares: bool
+    shared: bool
 
 
 def in_turn(due: Sequence[Turn]) -> list[Move]:
@@ -30,7 +30,7 @@ def in_turn(due: Sequence[Turn]) -> list[Move]:
     A repeated turn draws a batch for each repeat; the turn after it plays with the last of them.
     """
     return [
-        Move((turn,), draws=repeat > 0 or place == 0, shares=repeat == turn.repeats - 1 and len(due) > 1)
+        Move((turn,), draws=repeat > 0 or place == 0, shared=repeat == turn.repeats - 1 and place < len(due) - 1)
         for place, turn in enumerate(due)
         for repeat in range(turn.repeats)
     ]
@@ -42,8 +42,8 @@ def at_once(due: Sequence[Turn]) -> list[Move]:
     Repeated turns (n-critic) take all of their repeats but the last ahead, alone; the last they take with the others.
     A round draws as many batches as it does in turn.
     """
-    ahead = [Move((turn,), draws=True, shares=False) for turn in due for _ in range(turn.repeats - 1)]
-    return [*ahead, Move(tuple(due), draws=True, shares=len(due) > 1)] if due else []
+    ahead = [Move((turn,), draws=True, shared=False) for turn in due for _ in range(turn.repeats - 1)]
+    return [*ahead, Move(tuple(due), draws=True, shared=len(due) > 1)] if due else []
 
 
 ORDERS: Mapping[Order, Callable[[Sequence[Turn]], list[Move]]] = {"alternating": in_turn, "simultaneous": at_once}

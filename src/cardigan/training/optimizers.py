@@ -124,7 +124,7 @@ class Schedule(Settings):
     """Rates over the clock: a linear warm-up, then constant, then a decay.
 
     Linear and cosine end at a time that is known beforehand. The inverse square root, rate * sqrt(decay_start / clock),
-    has no end (Karras et al., 2024, "Analyzing and improving the training dynamics of diffusion models", equation 67):
+    has no end (Karras et al., 2024, "Analyzing and improving the training dynamics of diffusion models"):
     for budgets of minutes, which do not say how many samples there will be, and for runs that are to be prolonged.
     """
 
@@ -136,7 +136,7 @@ class Schedule(Settings):
     """Samples drawn when the decay is complete; null: no decay, or one without an end."""
     shape: Literal["linear", "cosine", "inverse-sqrt"] = "linear"
     final: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the rate that is left when the decay is complete, and less than which is never left."""
+    """Share of the rate that is left when the decay is complete; of one without an end, the least that is ever left."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

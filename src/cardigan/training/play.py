@@ -52,6 +52,7 @@ class Play:
         self.start = time.monotonic() - 60 * minutes
         self.writes = loop.fabric.is_global_zero
         self.ended = False
+        self.recorder: Recorder | Attendant | None = None
 
     @property
     def minutes(self) -> float:
@@ -69,9 +70,13 @@ class Play:
         """
         run, fabric = self.run, self.loop.fabric
         with held(run, fabric), _signals() as caught, self.progress, writable(run.folder):
-            while isinstance(met := self._stretch(caught), Intervention):
-                self._intervene(met)
-            self._finish()
+            try:
+                while isinstance(met := self._stretch(caught), Intervention):
+                    self._intervene(met)
+                self._finish()
+            finally:  # the run is let go of only when nothing is written to it any more
+                if self.recorder:
+                    self.recorder.leave()
         return met
 
     def _stretch(self, caught: list[int]) -> int | Intervention:
@@ -89,6 +94,7 @@ class Play:
 
     def _open(self) -> None:
         """Everything that looks at the loop, for a loop that is new."""
+        self.loop.reads_ahead = True
         self.recorder = self._new_recorder()
         self.monitor = Monitor(self.loop) if self.loop.recipe.health.interval else None
         self.history = History(self.run.health_file)
@@ -205,6 +211,8 @@ class Play:
         if wanted.back_to is None and self.recorder:
             self._save(self.recorder, self.minutes)
         self._settle()
+        if self.recorder:
+            self.recorder.leave()
         self.loop.fabric.barrier()
         self.loop = self.rebuild(self.guard.recipe)
         if clock:

@@ -117,10 +117,13 @@ class Recorder:
             written.result()
             checkpoint.prune(self.run.checkpoint_folder, self.run.best())
 
+    def leave(self) -> None:
+        """Wait until nothing is being written any more, whatever comes of it."""
+        self._writer.shutdown()
+
     def close(self) -> None:
         """Finish checkpoint and event file, and draw the curves."""
         self.settle()
-        self._writer.shutdown()
         self.events.close()
         draw_curves(self.run.scalars(), self.run.folder / "curves.png")
 
@@ -179,6 +182,9 @@ class Attendant:
 
     def settle(self) -> None:
         """See `Recorder.settle`."""
+
+    def leave(self) -> None:
+        """See `Recorder.leave`."""
 
     def close(self) -> None:
         """See `Recorder.close`."""

@@ -46,12 +46,12 @@ class BatchNorm(nn.Module):
             return self._over_all_processes(x)
         own = self.training and x.numel() > x.shape[1]
         if own and torch.compiler.is_compiling():
-            return self._without_a_trace(x)
+            return self._statistics_apart(x)
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, own, MOMENTUM, EPSILON)
 
-    def _without_a_trace(self, x: Tensor) -> Tensor:
-        """The same, with nothing kept of the running statistics: in compiled graphs they must not change before the
-        backward pass, and do where a discriminator sees real and fake samples one after the other."""
+    def _statistics_apart(self, x: Tensor) -> Tensor:
+        """The same, where what is normalised has nothing to do with the running statistics: a compiled graph would keep
+        them for its backward pass, before which real and fake samples, one after the other, change them."""
         values = x if x.dtype == torch.float64 else x.float()
         variance, mean = torch.var_mean(values.detach(), [0, *range(2, x.dim())], correction=0)
         self._remember(mean, variance, x.numel() // x.shape[1])
