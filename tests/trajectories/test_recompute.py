@@ -48,7 +48,11 @@ GAMES = {
     ("name", "precision"),
     [
         *((name, "fp32") for name in GAMES),
-        *((name, precision) for name in ("cifar10-resnet", "mnist-dcgan") for precision in sorted({HALF, "fp64"} - {"fp32"})),
+        *(
+            (name, precision)
+            for name in ("cifar10-resnet", "mnist-dcgan")
+            for precision in sorted({HALF, "fp64"} - {"fp32"})
+        ),
     ],
 )
 def test_rounds_have_the_same_bits(name: str, precision: str) -> None:
