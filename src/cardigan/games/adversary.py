@@ -62,10 +62,8 @@ class Adversary:
         if judge_both is not None and not any(wanted):
             real_judgement, fake_judgement = judge_both(real, fake)
         else:
-            with differentiated_twice() if wanted.real else nullcontext():
-                real_judgement = judge(real)
-            with differentiated_twice() if wanted.fake else nullcontext():
-                fake_judgement = judge(fake)
+            with differentiated_twice() if any(wanted) else nullcontext():  # both alike: running statistics are shared
+                real_judgement, fake_judgement = judge(real), judge(fake)
         values = over_scales(self.objective.discriminator, real_judgement.logits, fake_judgement.logits)
         contest = Contest(real, fake, real_judgement, fake_judgement, judge, step.random)
         terms = {"adversarial": values.mean()}

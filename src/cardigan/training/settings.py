@@ -111,7 +111,7 @@ class Engine(Settings):
     """One kernel for the whole optimizer step."""
     compile: Literal["auto"] | bool = "auto"
     """Networks are compiled by torch.compile: minutes at the start for faster rounds. auto: where the
-    probe of one process on a CUDA device finds that it pays; never on CPUs, where it did not (docs/benchmarks.md)."""
+    probe of one process on a CUDA device finds that it pays; never on CPUs by itself (docs/benchmarks.md)."""
     recompute: bool = False
     """Activation checkpointing: blocks of the networks compute their activations again in the backward pass instead of
     keeping them for it. Less memory for more time, the same bits; no run checkpoint has to do with it."""
