@@ -242,10 +242,11 @@ def courses(name: str, task: Task, rows: dict[str, Any]) -> Iterator[tuple[str, 
     for key, method in task.methods.items():
         for device, title in (("cpu", method.title), ("cuda", f"{method.title}, on a GPU")):
             wanted = (name, key, device)
-            mine = [
-                row for row in rows.values() if (row.get("task"), row.get("method"), row.get("on", "cpu")) == wanted
+            points = [
+                row["points"]
+                for row in rows.values()
+                if (row.get("task"), row.get("method"), row.get("on", "cpu")) == wanted
             ]
-            points = [row["points"] for row in mine]
             if points:
                 yield title, {each[0]["mark"]: list(each) for each in zip(*points, strict=True)}
 

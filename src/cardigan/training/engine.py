@@ -141,7 +141,7 @@ def _must_compile(choice: EngineChoice, play: Callable[[EngineChoice], Callable[
             play(choice)()
         except CardiganError:
             raise
-        except Exception as error:
+        except Exception as error:  # no compiler, an operator that it does not know: the kinds have nothing in common
             reason = " ".join(str(error).split("\n")[:2]).strip() or type(error).__name__
             raise CardiganError(f"engine.compile: torch.compile fails ({reason}); allowed here: auto, false") from None
 
@@ -166,7 +166,7 @@ def _open_questions(engine: Engine, choice: EngineChoice, pictures: bool, fabric
 
 def compilation_may_pay(engine: Engine, fabric: Fabric) -> bool:
     """Whether compiled networks are worth a probe of a minute: on GPUs, where launching kernels costs most."""
-    return fabric.device.type == "cuda" and not engine.recompute and engine.strategy != "sharded"
+    return fabric.device.type == "cuda" and engine.uncompilable is None
 
 
 def _fastest(choices: list[EngineChoice], play: Callable[[EngineChoice], Callable[[], None]]) -> EngineChoice:
@@ -180,7 +180,7 @@ def _fastest(choices: list[EngineChoice], play: Callable[[EngineChoice], Callabl
             try:
                 play_round = play(choice)
                 play_round()
-            except Exception:
+            except Exception:  # see `_must_compile`; of all else it is an error
                 if not choice.compile or not rounds:
                     raise
             else:

@@ -175,8 +175,7 @@ def _continue(run: Run, recipe: Recipe, path: Path | None, fabric: Fabric, progr
             "now and was not then, or the other way round: data.storage)"
         )
     choice = recorded.engine if recorded else settle(recipe, dataset, fabric)[1]
-    if choice.compile and (recipe.engine.recompute or recipe.engine.strategy == "sharded"):
-        key = "recompute" if recipe.engine.recompute else "strategy"
+    if choice.compile and (key := recipe.engine.uncompilable):
         raise CardiganError(f"engine.{key}: this run began with compiled networks, which cannot do that")
     choice.apply()
     interventions = 0 if path is None else int(checkpoint.verify(path).get("interventions", 0))

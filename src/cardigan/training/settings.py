@@ -116,6 +116,11 @@ class Engine(Settings):
     """Activation checkpointing: blocks of the networks compute their activations again in the backward pass instead of
     keeping them for it. Less memory for more time, the same bits; no run checkpoint has to do with it."""
 
+    @property
+    def uncompilable(self) -> str | None:
+        """The field that keeps networks from being compiled; None: they may be."""
+        return "recompute" if self.recompute else "strategy" if self.strategy == "sharded" else None
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.compile is True and self.recompute:
