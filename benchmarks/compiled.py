@@ -30,8 +30,8 @@ from cardigan.networks import compilation
 from cardigan.training.engine import EngineChoice, environment, start_fabric
 from cardigan.training.loop import Loop
 from figures import found, keep
+from gates import Operations
 from throughput import processor
-from workloads import Operations
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "benchmarks" / "compiled.json"
 NETWORKS = {

@@ -31,8 +31,10 @@ from cardigan.resizing import to_bytes
 from cardigan.run import Run
 from cardigan.training.checkpoint import name_of
 from cardigan.training.engine import environment
+from gates import Gate
+from plain import PLAIN
 from throughput import processor
-from workloads import PLAIN, Gate, script
+from workloads import script
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Ours:
 
 @dataclass(frozen=True)
 class Peer:
-    """A script of others, or a plain loop of `workloads.py`.
+    """A script of others, or a plain loop of `plain.py`.
 
     Attributes:
         source: the file in its checkout and its arguments, or the name of the plain loop.

@@ -45,7 +45,7 @@ class Workload:
         goal: wanted ratio, and what would be beyond.
         script: the peer's file, and its arguments; empty: there is no single known script.
         checkout: the option that tells where it lies.
-        plain: the loop of `workloads.py` that takes the place of a script; empty: none.
+        plain: the loop of `plain.py` that takes the place of a script; empty: none.
         batches: that are drawn in one of our rounds.
     """
 
@@ -61,7 +61,7 @@ class Workload:
     def load(self, threads: int) -> Recipe:
         """Our recipe: no average of the generator, since the peers keep none."""
         options = ("training.average={half_life: null}", "engine.device=cpu", f"engine.threads={threads}")
-        with cardigan.trusting("workloads"):
+        with cardigan.trusting("pytorch_gan"):
             return cardigan.load_recipe(self.recipe[0], (*self.recipe[1:], *options))
 
     def other(self, arguments: argparse.Namespace) -> tuple[str, str] | None:
@@ -80,7 +80,7 @@ WORKLOADS = {
     "mlp": Workload("tutorial MLP GAN, MNIST, batch 128", ("mnist-mlp",), recorded=3_073, goal=(4.0, 6.0), plain="mlp"),
     "dcgan": Workload(
         "PyTorch-GAN dcgan.py, MNIST 32x32, batch 64",
-        ("mnist-dcgan", "data.size=32", "game.networks={family: 'workloads:PyTorchGan'}"),
+        ("mnist-dcgan", "data.size=32", "game.networks={family: 'pytorch_gan:PyTorchGan'}"),
         recorded=245,
         goal=(4.0, 7.0),
         script="implementations/dcgan/dcgan.py",
