@@ -177,20 +177,22 @@ def leaves(penalties: Penalties, count: int) -> Leaves:
 
 
 def _slope_penalty(contest: Contest, sample: Tensor, settings: SlopePenalty) -> Tensor:
-    leaf = sample.requires_grad_()
-    with differentiated_twice():
-        judgement = contest.judge(leaf)
     # Unlike sqrt, vector_norm has a finite gradient at zero: 0, which is a subgradient there.
-    excess = torch.linalg.vector_norm(_gradient(judgement, leaf), dim=1) - settings.target
+    excess = torch.linalg.vector_norm(_slope_at(sample, contest), dim=1) - settings.target
     return (excess.relu() if settings.one_sided else excess).square()
 
 
 def _squared_slope(contest: Contest, sample: Tensor, judgement: Judgement) -> Tensor:
-    if not (sample.is_leaf and sample.requires_grad):
-        sample = sample.detach().requires_grad_()
-        with differentiated_twice():
-            judgement = contest.judge(sample)
-    return _gradient(judgement, sample).square().sum(1) / 2
+    judged = sample.is_leaf and sample.requires_grad
+    return (_gradient(judgement, sample) if judged else _slope_at(sample, contest)).square().sum(1) / 2
+
+
+def _slope_at(sample: Tensor, contest: Contest) -> Tensor:
+    """Gradient (N, D) at (N, ...) samples, which are judged for it."""
+    leaf = sample.detach().requires_grad_()
+    with differentiated_twice():
+        judgement = contest.judge(leaf)
+    return _gradient(judgement, leaf)
 
 
 def _gradient(judgement: Judgement, sample: Tensor) -> Tensor:
