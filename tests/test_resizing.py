@@ -16,6 +16,7 @@ from cardigan.resizing import (
     tensorflow_bilinear,
     to_bytes,
     to_rgb,
+    unrounded,
 )
 
 
@@ -44,6 +45,18 @@ def test_rounding_changes_no_value_when_gradients_are_wanted(step: object) -> No
     assert torch.equal(result, step(samples))  # type: ignore[operator]
     result.sum().backward()
     assert watched.grad is not None and watched.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("step", [to_bytes, lambda x: pillow_bicubic(to_bytes(x), 6, 20)])
+def test_steps_below_those_of_bytes_are_seen_unrounded(step: object) -> None:
+    samples, change = noise(1, 1, 6, 20) * 0.8, 1e-4 * noise(1, 1, 6, 20)
+    with unrounded():
+        near, far = (step(samples + times * change) for times in (1, 2))  # type: ignore[operator]
+        here = step(samples)  # type: ignore[operator]
+        assert float(to_bytes(noise(1, 1, 6, 20) * 9).max()) == 255
+    torch.testing.assert_close(far - here, 2 * (near - here), rtol=0, atol=1e-3)
+    assert float((near - here).abs().max()) < 0.02
+    assert torch.equal(step(samples), step(samples).round())  # type: ignore[operator]
 
 
 def test_alpha_is_laid_on_white() -> None:

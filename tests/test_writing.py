@@ -164,6 +164,17 @@ def test_a_conversation_in_the_terminal(replies: Run) -> None:
     assert len(said.stdout.splitlines()) >= 2
 
 
+def test_of_a_long_conversation_the_end_is_heard(replies: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    writing = cardigan.load_writer(replies)
+    length = writing.form.source[0] if writing.form.source else 0
+    long, last = "where " * length, "who sings?"
+    answer = writing.reply([long, last])
+    assert not answer.cut and answer == writing.reply([last])
+    cut = writing.reply([last, f"{long} {last}"])
+    assert cut.cut and cut == writing.reply([f"now {long} {last}"])
+    assert torch.equal(writing._heard([f"{long} {last}"])[0, -2:], writing.words.encode([last])[0, -3:-1])
+
+
 def test_the_tokenizer_lies_in_the_run_as_plain_files(words: Run) -> None:
     names = {path.name for path in words.codec_folder.iterdir()}
     assert {"codec.json", "tokenizer.json", "vocabulary.txt"} <= names

@@ -3,6 +3,10 @@
 Every step is differentiable: rounding passes gradients on unchanged.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,6 +20,18 @@ COLOURS = "grey repeated to RGB, alpha laid on white"
 WHITE = 255.0
 _PRECISION = 2.0**22
 """Pillow's weights are integers in units of 1 / 2^22."""
+_EXACT: ContextVar[bool] = ContextVar("nothing is rounded", default=False)
+
+
+@contextmanager
+def unrounded() -> Iterator[None]:
+    """Within this context values keep what lies between the numbers of the 8-bit grid: for measures of steps that are
+    smaller than those of the grid."""
+    token = _EXACT.set(True)
+    try:
+        yield
+    finally:
+        _EXACT.reset(token)
 
 
 def to_bytes(samples: Tensor) -> Tensor:
@@ -124,7 +140,9 @@ def _cubic(distance: Tensor) -> Tensor:
 
 
 def _rounded(values: Tensor, whole: Tensor) -> Tensor:
-    """`whole`, with the gradient of `values`."""
+    """`whole`, with the gradient of `values`; within `unrounded` the values as they are, between 0 and 255."""
+    if _EXACT.get():
+        return values.clamp(0, WHITE)
     return values + (whole - values).detach() if values.requires_grad else whole
 
 

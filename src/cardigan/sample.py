@@ -40,7 +40,7 @@ class Batch:
         source: (N, ...) what a sample is made from, in translation and restoration.
         mask: (N, ...) bool, True where the sample is real content rather than padding.
         length: (N,) int64, in tokens or frames.
-        id: (N,) int64, the position of each sample in its source.
+        id: (N,) int64, the position of each sample in its source; (N, k) of samples that are made of k.
     """
 
     sample: Tensor

@@ -34,7 +34,8 @@ class Answer:
 
     Attributes:
         text: the result.
-        cut: whether the text had more tokens than the network reads, and its rest was not seen.
+        cut: whether the text had more tokens than the network reads, and the rest of it was not seen: what comes last
+            in a text that is translated, what came first in one that is replied to.
     """
 
     text: str
@@ -123,15 +124,18 @@ class Writing:
         made = [self._translated(texts[start : start + CHUNK], width) for start in range(0, len(texts), CHUNK)]
         return [each for some in made for each in some]
 
-    def reply(self, turns: Sequence[str], *, seed: int = 0, how: Sampling | None = None) -> str:
-        """The next turn of a conversation, sampled.
+    def reply(self, turns: Sequence[str], *, seed: int = 0, how: Sampling | None = None) -> Answer:
+        """The next turn of a conversation, sampled: to as many of the last turns as the network reads.
 
         Args:
             turns: what was said, the last one last.
+
+        Raises:
+            CardiganError: a run that makes sentences of nothing.
         """
-        source = self.sources([self.words.joined(turns)])
+        source = self._heard(turns)
         (tokens,) = self.stream(1, seed=seed, how=how, source=source)
-        return self.words.decode(tokens)[0]
+        return Answer(self.words.decode(tokens)[0], not bool((source == END).any()))
 
     def sources(self, texts: Sequence[str]) -> Tensor:
         """(N, S) tokens of texts that sentences are made from; what is too long is cut.
@@ -139,11 +143,7 @@ class Writing:
         Raises:
             CardiganError: a run that makes sentences of nothing.
         """
-        if self.form.source is None:
-            raise CardiganError(
-                f"{self.run.folder}: it makes sentences of nothing; use it so: {self.codec.usage(self.run.name)}"
-            )
-        return self.words.encode(texts, self.form.source[0])
+        return self.words.encode(texts, self._source_length)
 
     def translate_files(
         self, named: Iterable[str | Path], out: str | Path | None = None, *, width: int = BEAM, watch: Watch = silent
@@ -171,6 +171,25 @@ class Writing:
                 made = [next(answers).text if line.strip() else "" for line in lines]
                 target.write_text("".join(f"{' '.join(line.split())}\n" for line in made), "utf-8")
         return targets
+
+    @property
+    def _source_length(self) -> int:
+        """Tokens that the network reads of what a sentence is made from."""
+        if self.form.source is None:
+            raise CardiganError(
+                f"{self.run.folder}: it makes sentences of nothing; use it so: {self.codec.usage(self.run.name)}"
+            )
+        return self.form.source[0]
+
+    def _heard(self, turns: Sequence[str]) -> Tensor:
+        """(1, S) tokens of the last turns, as many as are wanted and fit; of a last one that does not, its end."""
+        length = self._source_length
+        for first in range(max(0, len(turns) - (self.words.context or 1)), len(turns)):
+            text = self.words.joined(turns[first:])
+            if self.words.lengths([text])[0] <= length:
+                return self.sources([text])
+        tokens = self.words.encode([self.words.joined(turns[-1:])])
+        return tokens[:, tokens[0] != END][:, -length:]
 
     def _translated(self, texts: Sequence[str], width: int) -> list[Answer]:
         source = self.sources(texts).to(self.device)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Literal
 
 import forms
 import numpy as np
@@ -93,6 +94,18 @@ def test_a_split_with_nothing_in_it_is_named(tmp_path: Path) -> None:
         Pictures(source=str(place)).load("validation")
     with pytest.raises(CardiganError, match=r"data.test=0.0"):
         Pictures(source=str(place), test=0).load("test")
+
+
+@pytest.mark.parametrize("storage", ["memory", "stream"])
+def test_a_split_without_the_classes_asked_for_is_named(tmp_path: Path, storage: Literal["memory", "stream"]) -> None:
+    """As where the labels of a test split are kept secret."""
+    for name in ("cat", "dog", "cow"):
+        forms.folder(tmp_path / "pets" / "train" / name, forms.pictures(9))
+    forms.folder(tmp_path / "pets" / "test", forms.pictures(6, seed=1))
+    data = Pictures(source=str(tmp_path / "pets"), classes=("cat", "dog"), storage=storage)
+    assert data.load("train").form.classes == 2
+    with pytest.raises(CardiganError, match="nothing in its test split of the classes cat, dog"):
+        data.load("test")
 
 
 @pytest.mark.parametrize(

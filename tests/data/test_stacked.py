@@ -29,6 +29,7 @@ def test_draws_are_functions_of_their_place() -> None:
     stacked = StackedPictures(source="digits").load("train", seed=3)
     whole, part = stacked.draw(100, 50), stacked.draw(120, 10)
     assert torch.equal(whole.sample[20:30], part.sample)
+    assert whole.id is not None and whole.id.shape == (50, 3)
     assert torch.equal(stacked.take(torch.tensor([5, 7])).sample[1], stacked.take(torch.tensor([7])).sample[0])
 
 

@@ -115,13 +115,16 @@ def test_what_cannot_be_read_is_replaced_named_and_counted() -> None:
     assert torch.equal(data(bad).draw(100, 60).id, batch.id[100:160])
     (remark,) = broken.remarks
     assert remark.startswith("4 of 230 pictures cannot be read and are left out: ") and ".png: none of PNG" in remark
-    with pytest.raises(CardiganError, match=r"150\.png: unreadable"):
-        broken.take(torch.tensor([150]))
+    taken = broken.take(torch.tensor([150, 77, 5]))
+    assert taken.id.tolist() == [151, 79, 5] and torch.equal(taken.sample, pixels(taken.id))
+    assert taken.label is not None and taken.label.tolist() == [151 % 3, 79 % 3, 5 % 3]
 
 
 def test_more_than_a_twentieth_bad_ends_it() -> None:
     with pytest.raises(CardiganError, match=r"pictures cannot be read, more than 5%: .*; and \d+ more") as error:
         data(tuple(range(0, COUNT, 10))).draw(0, COUNT)
+    with pytest.raises(CardiganError, match="cannot be read, more than 5%"):
+        data(tuple(range(0, COUNT, 10))).take(torch.arange(COUNT))
     assert "\n" not in str(error.value)
 
 

@@ -2,16 +2,22 @@
 
 import csv
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
 from cardigan import CardiganError, train
+from cardigan.data.base import Dataset
 from cardigan.data.pictures import Pictures
 from cardigan.evaluation import audit as audits
+from cardigan.evaluation import auditing
 from cardigan.evaluation.auditing import audit_subject
+from cardigan.evaluation.subject import Candidate
 from cardigan.extractors import local
 from cardigan.run import Run
 from cardigan.sample import Batch
@@ -67,6 +73,37 @@ def test_a_table_by_file_name_is_an_attribute(run: Run, folder: Path) -> None:
     page = (run.folder / "audit.html").read_text()
     assert "Shares by parity" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_conditional_run_is_asked_for_its_own_labels(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten digits are asked for, whatever two groups are counted among them."""
+    digits = Pictures(source="digits", size=8).load("train").take(torch.arange(480))
+    assert digits.label is not None
+    for index, digit in enumerate(digits.label.tolist()):
+        (tmp_path / "pictures" / str(digit)).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pictures" / str(digit) / f"{index}.png").write_bytes(
+            (folder / "pictures" / f"{index}.png").read_bytes()
+        )
+    options = [*SMALL, "game.labels=projection"]
+    run = train("digits", options, data=str(tmp_path / "pictures"), out=tmp_path / "run")
+    asked, found_candidate = list[torch.Tensor](), auditing.candidate
+
+    def noting(*arguments: Any, **named: Any) -> Candidate:
+        who = found_candidate(*arguments, **named)
+
+        def stream(count: int, seed: int, labels: torch.Tensor | None, real: Dataset) -> Iterator[torch.Tensor]:
+            assert labels is not None
+            asked.append(labels)
+            return who.stream(count, seed, labels, real)
+
+        return replace(who, stream=stream)
+
+    monkeypatch.setattr(auditing, "candidate", noting)
+    found, _ = audit_subject(str(run.folder), str(folder / "parity.csv"), samples=200)
+    assert {group.name for group in found.groups} == {"odd", "even"}
+    assert set(asked[0].tolist()) == set(range(10)) and auditing.ASKED not in found.remarks
 
 
 def test_a_skewed_folder_is_found(folder: Path, tmp_path: Path) -> None:

@@ -226,6 +226,22 @@ def test_pictures_of_several_sizes_are_brought_to_one_on_request(tmp_path: Path)
     assert found.scores[0].protocol.generated_count == 30
 
 
+def test_overrides_choose_among_real_pictures_not_among_those_judged(run: Run, tmp_path: Path) -> None:
+    write_samples(load(run), load(run).generate(60), tmp_path / "pictures")
+    overrides = ["data.classes=['3', '5']", "data.flip=true"]
+    folder = str(tmp_path / "pictures")
+    found, _ = evaluate(folder, against="digits", overrides=overrides, metrics=["fd", "kd"], out=tmp_path / "out")
+    assert {score.protocol.generated_count for score in found.scores} == {60}
+
+
+def test_few_real_pictures_are_judged_by_what_can_be_measured(run: Run, tmp_path: Path) -> None:
+    write_samples(load(run), load(run).generate(45), tmp_path / "real")
+    write_samples(load(run), load(run).generate(20, seed=1), tmp_path / "made")
+    found, page = evaluate(str(tmp_path / "made"), against=str(tmp_path / "real"), out=tmp_path / "out")
+    assert page.is_file() and "fd" in by_key(found.scores)
+    assert any("too few" in remark for remark in found.remarks)
+
+
 def test_complete_collapse_can_be_judged(run: Run, tmp_path: Path) -> None:
     one = load(run).generate(1)
     write_samples(load(run), one.expand(60, -1, -1, -1), tmp_path / "same")

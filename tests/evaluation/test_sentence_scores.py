@@ -250,6 +250,11 @@ def test_windows_have_no_end_and_neither_have_those_of_n_grams(corpus: Path) -> 
     made = torch.cat(list(batches))
     assert made.shape == (40, 16) and not bool((made == END).any())
     assert surprise is not None and bool((surprise(made, None) > 0).all())
+    nll = measured(scene.with_writer(real.reference, surprise), "nll")["nll"]
+    frequencies = torch.bincount(real.train.samples.flatten()).double()
+    shares = frequencies / frequencies.sum()
+    entropy = -shares[real.reference.samples].log().mean()  # of tokens by their frequencies, without any end
+    assert nll.ceiling == pytest.approx(float(entropy) + log(17 / 16), rel=0.02)
 
 
 def test_what_stands_after_the_end_is_not_seen() -> None:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cardigan.data.pictures import Pictures
+from cardigan.data.stacked import StackedPictures
 from cardigan.data.toys import Toy
 from cardigan.errors import CardiganError
 from cardigan.extractors import fitting, local, open_extractor
@@ -61,6 +64,38 @@ def _ids(role: str, step: int) -> list[int]:
     return [index[row.numpy().tobytes()] for row in samples]
 
 
+def test_judge_and_guide_share_no_part_of_what_is_stacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    stacked = StackedPictures(source="digits", size=8)
+    train = stacked.load("train", 5)
+    seen = {}
+    for role in ("judge", "guide"):
+        half = local.Half(train, role)  # type: ignore[arg-type]
+        planes = half.draw(0).sample.flatten(2).transpose(0, 1)
+        assert planes.shape == (3, fitting.BATCH, 64)
+        seen[role] = {row.numpy().tobytes() for plane in planes for row in plane}
+    assert len(seen["judge"] & seen["guide"]) <= 2  # equal pictures at two places
+    monkeypatch.setattr(local, "MOST", 1_000)
+    judge = local.local(stacked)
+    assert judge.facts["labelled"] is (len(train) // 2 >= local.FEWEST * 1000)
+    assert judge(stacked.load("test").take(torch.arange(5)).sample).values.shape == (5, judge.dimension)
+
+
+def test_a_split_that_keeps_its_labels_secret_is_said_to(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for folder, low, high, count in (
+        ("train/dark", 0, 128, 60),
+        ("train/light", 128, 256, 60),
+        ("test", 0, 256, 20),
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        for index in range(count):
+            pixels = random.integers(low, high, (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{index}.png")
+    judge = local.local(Pictures(source=str(tmp_path)))
+    assert judge.classes == ("dark", "light")
+    assert judge.facts["accuracy"] == "unknown: no labels"
+
+
 def test_the_guide_is_another_network_measured_on_validation() -> None:
     guide, judge = local.local(DIGITS, "guide"), local.local(DIGITS)
     assert guide.digest != judge.digest
@@ -68,8 +103,6 @@ def test_the_guide_is_another_network_measured_on_validation() -> None:
 
 
 def test_without_labels_it_learns_to_recognise(tmp_path: Path) -> None:
-    from PIL import Image
-
     digits = DIGITS.load("train").take(torch.arange(600)).sample
     for index, each in enumerate(digits):
         Image.fromarray(((each[0] + 1) * 127.5).byte().numpy()).save(tmp_path / f"{index}.png")

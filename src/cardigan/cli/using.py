@@ -184,5 +184,8 @@ def chat(
             return
         if said:
             turns.append(said)
-            turns.append(writing.reply(turns, seed=seed + len(turns), how=how))
-            typer.echo(turns[-1])
+            answer = writing.reply(turns, seed=seed + len(turns), how=how)
+            if answer.cut:
+                typer.echo("note: only the end of that was read: it is too long", err=True)
+            turns.append(answer.text)
+            typer.echo(answer.text)

@@ -191,6 +191,9 @@ class Pictures(Data):
     def _load(self, source: Source, split: Split, seed: int, watch: Watch) -> Dataset:
         own: Split = split if split in source.parts else "train"
         part = source.parts[own]()
+        if len(part) == 0:
+            kept = f" of the classes {', '.join(self.classes)}" if self.classes else ""
+            raise CardiganError(f"{shown(source.name)}: nothing in its {own} split{kept}")
         if self.crop is not None:
             return self._cropped(source, split, own, part, seed, watch)
         wanted = self.wanted(source)

@@ -103,7 +103,8 @@ class Stacked(Dataset):
         for batch in batches:
             assert batch.label is not None
             label = label * self.kinds + batch.label
-        return Batch(torch.cat([batch.sample for batch in batches], dim=1), label)
+        ids = [batch.id for batch in batches if batch.id is not None]
+        return Batch(torch.cat([batch.sample for batch in batches], dim=1), label, id=torch.stack(ids, dim=1))
 
 
 def _combinations(names: tuple[str, ...], count: int) -> list[tuple[str, ...]]:

@@ -1,6 +1,6 @@
 """A data set too large for memory and disk cache: read from its source anew in every pass, a buffer at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -121,16 +121,18 @@ class Streamed(Dataset):
         return self._batch(pieces)
 
     def take(self, indices: Tensor) -> Batch:
-        """See `Dataset.take`.
+        """See `Dataset.take`; in the place of what cannot be read stands the next one that can.
 
         Raises:
-            CardiganError: one of them cannot be read.
+            CardiganError: too many cannot be read.
         """
-        places = self.members[indices.cpu().numpy()]
-        block = read_block(self.part, places, self.wanted)
-        if block.failures:
-            raise block.failures[0]
-        return Batch(to_unit(torch.from_numpy(block.pixels)), self._labels(block.indices), id=torch.from_numpy(places))
+        chosen = indices.cpu().numpy()
+        while (block := read_block(self.part, self.members[chosen], self.wanted)).failures:
+            self._count(block.failures, len(chosen))
+            unread = ~np.isin(self.members[chosen], block.indices)
+            chosen = np.where(unread, (chosen + 1) % len(self), chosen)
+        ids = torch.from_numpy(block.indices)
+        return Batch(to_unit(torch.from_numpy(block.pixels)), self._labels(block.indices), id=ids)
 
     def _batch(self, pieces: list[tuple[_Buffer, int, int]]) -> Batch:
         samples = torch.cat([buffer.pixels[first:stop] for buffer, first, stop in pieces])
@@ -180,6 +182,8 @@ class Streamed(Dataset):
         indices = np.concatenate([block.indices for block in blocks])
         bad = [failure for block in blocks for failure in block.failures]
         self._count(bad, len(indices) + len(bad))
+        if len(indices) == 0:
+            raise too_many(bad, len(bad))
         order = _permutation(len(indices) + len(bad), "buffer", self.seed, number, which)
         chosen = torch.from_numpy(order % len(indices))  # in the place of what cannot be read stands another one
         flips = None
@@ -188,10 +192,10 @@ class Streamed(Dataset):
             flips = torch.randint(2, (len(order),), generator=coins, dtype=torch.uint8).bool()
         return _Buffer(torch.from_numpy(pixels)[chosen], torch.from_numpy(indices)[chosen], flips)
 
-    def _count(self, bad: list[UnreadableError], read: int) -> None:
+    def _count(self, bad: Sequence[UnreadableError], read: int) -> None:
         self._seen = min(len(self), self._seen + read)
         self.failures |= {each.name: each for each in bad}
-        if len(self.failures) > MOST_BAD * len(self) or len(bad) == read:
+        if len(self.failures) > MOST_BAD * len(self):
             raise too_many(list(self.failures.values()), self._seen)
 
 

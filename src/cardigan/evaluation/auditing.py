@@ -59,18 +59,17 @@ def audit_subject(
     if who.form.vocabulary:
         raise CardiganError(f"{subject}: it writes sentences, which carry no labels; allowed: runs that make pictures")
     data = _labelled(who.data, attribute)
-    train = data.load("train", 0, watch)
     count = min(samples or SAMPLES, who.most or samples or SAMPLES)
     found = audit(
-        _generated(who, count, seed, train),
-        train,
+        _generated(who, count, seed, who.data.load("train", 0, watch)),
+        data.load("train", 0, watch),
         data.load("test", 0, watch),
         extractor=open_extractor(usual(who.form), who.data, who.form, watch),
         attribute=attribute if attribute == LABEL else Path(attribute).stem,
         seed=seed,
         watch=watch,
     )
-    if who.labelled:
+    if who.labelled and attribute == LABEL:
         found = replace(found, remarks=(*found.remarks, ASKED))
     folder = folder_for(who, out)
     with writable(folder):
@@ -93,7 +92,11 @@ def _labelled(data: Data, attribute: str) -> Data:
 
 
 def _generated(who: Candidate, count: int, seed: int, train: Dataset) -> torch.Tensor:
-    """As the generator is meant to be used: labels, where it takes them, as often as in its train split."""
+    """As the generator is meant to be used: labels, where it takes them, as often as in its train split.
+
+    Args:
+        train: with the labels that the generator knows, which need not be the attribute that is audited.
+    """
     labels = train.draw(0, count).label if who.labelled else None
     made = [who.codec.rounded(batch) for batch in who.stream(count, derive_seed("audit", seed), labels, train)]
     return torch.cat(made)

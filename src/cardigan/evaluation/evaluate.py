@@ -123,16 +123,15 @@ def evaluate(
     real = look_at_real(who.data, split, samples, who.most, eye, watch)
     asked = "lpips" in metrics or ("lpips" in wanted and available())
     exam = None if who.translate is None else Exam(who, real, eye, on, asked, watch)
-    names = class_names(real.data) if eye.classes and real.data.codec.classes else eye.classes
     domains = real.data.domains if eye.classes == real.data.domains else ()
     scene = Scene(
         generated=_generated(who, real, eye, seed, watch),
         reference=real.reference,
         train=real.train,
         held_out=real.held_out,
-        classes=() if domains else names,
+        classes=() if domains else eye.classes,
         domains=domains,
-        asked=who.labelled,
+        asked=who.labelled and eye.classes == class_names(real.train_data),
         intervals=min(real.generated, real.reference.count) >= 2 * GROUPS,
         seed=seed,
         paths=None if who.paths is None else partial(who.paths, eye, seed),
@@ -159,7 +158,10 @@ def evaluate(
 
 def suffix_of(direction: Direction, on: str | None) -> str:
     """What the names of files say of a judgement that is not the run's own: "-backward", "-set5"; else nothing."""
-    parts = ["backward" if direction == "backward" else "", re.sub(r"[^\w.-]", "-", Path(on or "").name)]
+    parts = [
+        "backward" if direction == "backward" else "",
+        re.sub(r"[^\w.-]", "-", Path(absolute(on)).name) if on else "",
+    ]
     return "".join(f"-{part}" for part in parts if part)
 
 

@@ -93,10 +93,10 @@ def _train(train: Dataset, place: int) -> Tensor:
 def _best_and_worst(scene: Scene, codec: Codec) -> list[Exhibit]:
     """By realism (Kynkäänniemi et al. 2019, section 5), among the samples kept."""
     samples = scene.generated.samples
-    order = realism(scene.generated.features[: len(samples)], scene.reference.features, NEIGHBOURS).argsort()
     half = min(BEST, len(samples) // 2)
     if half == 0 or len(scene.reference.features) <= NEIGHBOURS:
         return []
+    order = realism(scene.generated.features[: len(samples)], scene.reference.features, NEIGHBOURS).argsort()
     of = f"of {len(samples):,} samples by realism (how deep they lie among real ones in feature space)"
     return [
         Exhibit("Best samples", f"The highest {half} {of}.", _png(samples[order.flip(0)[:half]], codec)),

@@ -102,7 +102,7 @@ def ways(language: Language, real: Real, count: int, seed: int) -> Iterator[Way]
         model = NGram(real.train.sentences)
         generator = torch.Generator().manual_seed(derive_seed("n-grams", seed))
         write = _written if bool((real.train.samples == END).any()) else _windows
-        yield f"{model.order}-grams", write(model, count, length, generator), _surprise_of(model)
+        yield f"{model.order}-grams", write(model, count, length, generator), surprise_of(model)
 
 
 def _fitted(tokens: Tensor, length: int) -> Tensor:
@@ -128,7 +128,9 @@ def _windows(model: NGram, count: int, length: int, generator: torch.Generator) 
         left = left[wanted:]
 
 
-def _surprise_of(model: NGram) -> Surprise:
+def surprise_of(model: NGram) -> Surprise:
+    """How unlikely a model finds sentences, with their ends where they have one; windows of a text have none."""
+
     def surprise(tokens: Tensor, source: Tensor | None = None) -> Tensor:
         sentences = rows(tokens)
         with_ends, without = (model.log_probabilities(sentences, ends=ends) for ends in (True, False))

@@ -17,7 +17,7 @@ from cardigan.metrics.duplicates import birthday, duplicates
 from cardigan.metrics.frechet import frechet_distance
 from cardigan.metrics.inception_score import inception_score
 from cardigan.metrics.jackknife import wilson
-from cardigan.metrics.kernel import kernel_distance
+from cardigan.metrics.kernel import FEWEST, kernel_distance
 from cardigan.metrics.manifold import manifold
 from cardigan.metrics.memorisation import memorisation
 from cardigan.metrics.sliced import sliced_wasserstein
@@ -311,6 +311,11 @@ def _needs_neighbours(scene: Scene) -> str:
     return "" if few > NEIGHBOURS else f"{min(*scene.counts)} samples are too few for {NEIGHBOURS} neighbours"
 
 
+def _needs_pairs(scene: Scene) -> str:
+    few = min(*scene.counts)
+    return "" if few >= FEWEST else f"{few} samples are too few for an unbiased distance"
+
+
 def _needs_size(scene: Scene) -> str:
     return _pictures_only(scene) or ("" if min(scene.generated.samples.shape[2:]) >= 8 else "pictures below 8 pixels")
 
@@ -325,7 +330,7 @@ def _needs_labels(scene: Scene) -> str:
 
 MEASURES: dict[str, Measure] = {
     "fd": Measure(_frechet),
-    "kd": Measure(_kernel),
+    "kd": Measure(_kernel, why_not=_needs_pairs),
     "is": Measure(_inception_score, why_not=_needs_logits),
     "prdc": Measure(_manifold, why_not=_needs_neighbours),
     "classes": Measure(_classes, why_not=_needs_classes),
@@ -344,7 +349,7 @@ MEASURES: dict[str, Measure] = {
     "perceptual": Measure(_like("perceptual"), floor=False, ceiling=False, why_not=_needs_likeness("perceptual")),
     "verdict": Measure(_verdict, why_not=_needs_domains),
     "lpips": Measure(_like("lpips"), network=False, floor=False, ceiling=False, why_not=_needs_likeness("lpips")),
-    "ppl": Measure(_path_length, floor=False, ceiling=False, why_not=_needs_paths),
+    "ppl": Measure(_path_length, version=2, floor=False, ceiling=False, why_not=_needs_paths),
     "cas": Measure(_usefulness, network=False, floor=False, ceiling=False, why_not=_needs_labels),
     "augmentation": Measure(
         _augmentation,

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from cardigan.evaluation.language import Language
+from cardigan.evaluation.language import Language, surprise_of
 from cardigan.evaluation.protocol import Better
 from cardigan.evaluation.scene import INF, Found, Measure, Scene, interval
 from cardigan.evaluation.view import GROUPS, View
@@ -148,7 +148,7 @@ def _likelihood(scene: Scene) -> Iterator[Found]:
     sources = None if real.sources is None else real.sources[:READ]
     nats, count = language.surprise(tokens, sources).numpy(), counted(tokens).numpy()
     found = _ratio(scene, "nll", nats, count, len(tokens), "lower", generated=0)
-    trivial = -NGram(scene.train.sentences, 1).log_probabilities(real.sentences[:READ]).sum() / count.sum()
+    trivial = surprise_of(NGram(scene.train.sentences, 1))(tokens, None).sum() / count.sum()
     note = f"nats a token; perplexity {np.exp(found.value):.4g}"
     yield Found(**{**vars(found), "ceiling": float(trivial), "note": note})
 

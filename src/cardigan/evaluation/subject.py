@@ -22,6 +22,9 @@ from cardigan.recipe import AUTO, build, layers
 from cardigan.run import Run, open_run
 from cardigan.sample import Form
 
+BROUGHT = ("size", "channels", "fit", "background", "storage")
+"""Fields of data that tell how pictures are brought to one form."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -194,7 +197,7 @@ def _curve(name: str, rows: list[dict[str, Any]]) -> Curve:
 def _folder(name: str, against: str, overrides: list[str], watch: Watch) -> Candidate:
     """A source of pictures as candidate; the real ones are brought to its size and channels."""
     every = {"kind": "pictures", "source": name, "test": 0.0, "validation": 0.0}
-    settings = _pictures(every, *layers(overrides), every)
+    settings = _pictures(every, *map(_brought, layers(overrides)))
     judged = settings.load("train", 0, watch)
     channels, height, width = judged.form.shape
     theirs = {"source": against, "size": f"{height}x{width}", "channels": channels}
@@ -219,6 +222,12 @@ def _folder(name: str, against: str, overrides: list[str], watch: Watch) -> Cand
         most=len(judged),
         remarks=tuple(remarks),
     )
+
+
+def _brought(layer: dict[str, Any]) -> dict[str, Any]:
+    """Of overrides what tells how pictures are brought to one form; which of them are used is said of the real ones."""
+    data = layer.get("data")
+    return {"data": {key: each for key, each in data.items() if key in BROUGHT}} if isinstance(data, dict) else layer
 
 
 def _pictures(*contents: dict[str, Any]) -> Pictures:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,11 +112,22 @@ class Half:
     dataset: Dataset
     role: Role
 
+    @cached_property
+    def parts(self) -> int:
+        """Of how many that the source has each sample is made."""
+        ids = self.dataset.draw(0, 1).id
+        assert ids is not None
+        return ids.numel()
+
     def draw(self, step: int) -> Batch:
-        """The batch of `step`: about every other sample of twice as many, cut or filled up to equal size."""
-        drawn = self.dataset.draw(step * 2 * fitting.BATCH, 2 * fitting.BATCH)
+        """The batch of `step`: about every other sample of twice as many, cut or filled up to equal size.
+
+        Of samples that are made of several, those all of whose parts belong to `role`.
+        """
+        count = fitting.BATCH * 2**self.parts
+        drawn = self.dataset.draw(step * count, count)
         assert drawn.id is not None
-        mine = torch.nonzero(belongs(drawn.id, self.role))[:, 0]
+        mine = torch.nonzero(belongs(drawn.id, self.role).view(count, -1).all(1))[:, 0]
         if len(mine) == 0:
             mine = torch.arange(len(drawn))
         chosen = mine[torch.arange(fitting.BATCH) % len(mine)]
@@ -123,7 +135,7 @@ class Half:
 
 
 def belongs(ids: Tensor, role: Role) -> Tensor:
-    """(N,) bool: whether the samples at these positions are in the half of `role`; a hash, blind to order."""
+    """Bools of the shape of `ids`: whether what stands there is in the half of `role`; a hash, blind to order."""
     mixed = (ids * 2_654_435_761) & 0xFFFFFFFF
     return ((mixed >> 15) & 1).bool() == (role == "judge")
 
@@ -152,7 +164,9 @@ def _network(form: Form, outputs: int, seed: int) -> nn.Module:
 
 
 def _measured(network: nn.Module, held_out: Dataset, labelled: bool) -> dict[str, Any]:
-    """How well the network does on samples that it has not seen."""
+    """How well the network does on samples that it has not seen; nothing where nobody tells their classes."""
+    if labelled and not held_out.form.classes:
+        return {"accuracy": "unknown: no labels"}
     if labelled:
         return {"accuracy": round(fitting.accuracy(network, _batches(held_out)), 4), "of": len(held_out)}
     if held_out.form.vocabulary:

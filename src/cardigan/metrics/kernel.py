@@ -9,6 +9,8 @@ from cardigan.metrics.features import both
 from cardigan.metrics.jackknife import standard_error
 
 GROUPS = 10
+FEWEST = 4
+"""Samples on a side: a group is left out, and two must be left."""
 CHUNK = 1000
 """Rows of a kernel matrix made at once."""
 
@@ -48,7 +50,7 @@ def kernel_distance(
     Raises:
         CardiganError: fewer than four samples on a side, numbers that are not finite, or different D.
     """
-    generated, reference = both(generated, reference, least=4)
+    generated, reference = both(generated, reference, least=FEWEST)
     size = min(size, len(generated), len(reference))
     if len(generated) == len(reference) == size:
         subsets = 1
