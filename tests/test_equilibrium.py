@@ -9,11 +9,14 @@ import pytest
 import torch
 
 import cardigan
+from cardigan import CardiganError
 from cardigan.cli import main
 from cardigan.equilibrium import Equilibrium, best_offset, measure, weigh
 from cardigan.games.gan import GanGame
+from cardigan.health.interventions import Intervention
 from cardigan.recipe import Recipe, load_recipe
 from cardigan.run import Run
+from cardigan.training import checkpoint
 
 SPREAD = 0.5
 GAUSSIAN = [
@@ -164,6 +167,22 @@ def test_extras_of_the_game_do_not_stand_in_the_way(options: list[str]) -> None:
     assert isinstance(players, GanGame)
     found = weighed(recipe, players, steps=2)
     assert found.minimax.value >= found.maximin.value and found.value.low < found.value.high
+
+
+def test_players_are_built_as_the_guard_left_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An intervention took batch normalisation out of the discriminator, and penalties in."""
+    sound = ["game.networks.discriminator.normalisation=none", "game.objective=relativistic"]
+    base = ["data.size=8", "game.networks.discriminator.normalisation=batch", "game.objective=nonsaturating"]
+    small = ["game.networks.generator.depth=1", "game.networks.discriminator.depth=2", "game.penalties={r1: null}"]
+    run = cardigan.train("digits", [*TINY[:1], *TINY[2:4], *base, *small, *sound], out=tmp_path / "run")
+    run.recipe_file.write_text(run.recipe.but(*base[1:]).yaml(), "utf-8")
+    left = Run(run.folder)
+    with pytest.raises(CardiganError, match="do not fit"):
+        measure(left, steps=1)
+    done = Intervention(0, "begun afresh", changes=tuple(sound), back_to=0)
+    monkeypatch.setattr(checkpoint, "verify", lambda path: {"interventions": 1})
+    run.guard_file.write_text(json.dumps(done.plain()) + "\n", "utf-8")
+    assert measure(left, steps=1).clock == 1280
 
 
 def test_what_cannot_be_weighed_is_one_line(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def is_first() -> bool:
+    """Whether this is process 0, which speaks and writes for all; so is the only one."""
+    return world_size() == 1 or dist.get_rank() == 0
+
+
 def global_mean(values: Tensor, dim: int | None = None) -> Tensor:
     """The mean () of all elements of `values` (any shape, the same in every process), over all processes; or, along
     `dim` and over all processes, the mean of what lies there.

@@ -45,6 +45,7 @@ from cardigan.run import Run, open_run
 from cardigan.training import checkpoint
 from cardigan.training.average import AverageSettings
 from cardigan.training.engine import EngineChoice, start_fabric
+from cardigan.training.guard import Guard
 from cardigan.training.loop import Loop
 from cardigan.training.optimizers import Adam
 from cardigan.training.settings import Engine, Training
@@ -190,16 +191,22 @@ def measure(
         CardiganError: no such run or checkpoint, another game than `gan`, data that changed, too few held-out samples.
     """
     run = run if isinstance(run, Run) else open_run(run)
-    recipe = run.recipe
-    if not isinstance(recipe.game, Gan):
-        raise CardiganError(f"--equilibrium: measured of the game 'gan' alone; {run.folder} plays {recipe.game.kind!r}")
+    if not isinstance(run.recipe.game, Gan):
+        raise CardiganError(
+            f"--equilibrium: measured of the game 'gan' alone; {run.folder} plays {run.recipe.game.kind!r}"
+        )
     path = checkpoint_of(run, at)
     watch("reading data", 0, 0)
-    train = recipe.data.load("train", recipe.training.seed, watch)
+    train = run.recipe.data.load("train", run.recipe.training.seed, watch)
     if train.fingerprint != run.environment.get("data"):
-        raise CardiganError(f"{run.folder}: {recipe.data.source} is no longer the data that this run was trained on")
-    players = recipe.game.build(train.form)
+        raise CardiganError(
+            f"{run.folder}: {run.recipe.data.source} is no longer the data that this run was trained on"
+        )
     try:
+        changes = int(checkpoint.verify(path).get("interventions", 0))
+        recipe = Guard.of(run, run.recipe, train.form.size, changes).recipe
+        players = recipe.game.build(train.form)
+        assert isinstance(players, GanGame)
         checkpoint.load_modules(players.players, path, "players")
     except checkpoint.DamagedCheckpointError as damage:
         raise CardiganError(f"{damage}; {run.offer(int(path.name), 'doctor --equilibrium')}") from None

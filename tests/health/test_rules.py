@@ -136,6 +136,13 @@ def test_the_young_are_given_time() -> None:
     assert [each.name for each in diagnose(grown)] == ["mode-collapse"]
 
 
+def test_with_a_budget_of_minutes_the_young_are_given_samples() -> None:
+    timed = {name: value for name, value in {**HEALTHY, "samples/classes": 2.0}.items() if name != "progress"}
+    young = [Reading(1_000 * count, timed) for count in range(1, 40)]
+    assert diagnose(young) == []
+    assert "mode-collapse" in names([*young, *(Reading(60_000 + 1_000 * count, timed) for count in range(3))])
+
+
 @pytest.mark.parametrize("name", ["discriminator-wins", "flat-discriminator", "mode-collapse"])
 def test_what_is_still_being_learnt_is_not_called_by_name(name: str) -> None:
     history = readings(9, **{**SICK[name], "samples__distance": 1.2})

@@ -5,6 +5,7 @@ import pytest
 from cardigan import load_recipe
 from cardigan.health.diagnosis import Diagnosis
 from cardigan.health.treatment import TREATED, treat
+from cardigan.sample import Form
 
 
 def diagnosis(name: str) -> Diagnosis:
@@ -22,6 +23,28 @@ def test_changes_are_ones_that_the_recipe_understands(recipe: str, name: str) ->
             assert changed.differences(base)
             networks = [key for key in changed.differences(base) if key.startswith("game.networks")]
             assert not networks or treatment.back == "start"  # weights must fit
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_every_discriminator_of_a_game_is_slowed_and_nobody_else_is_named(attempt: int) -> None:
+    base, form = load_recipe("summer-to-winter"), Form((3, 64, 64), source=(3, 64, 64))
+    judges = [name for name in base.game.build(form).players if name.endswith("_discriminator")]
+    assert len(judges) == 2
+    treatment = treat(diagnosis("discriminator-wins"), base.plain(), form.size, attempt, judges)
+    assert treatment is not None
+    rates = base.but(*treatment.changes).training.rates
+    assert set(rates) <= set(judges)
+    if attempt == 0:
+        assert rates == dict.fromkeys(judges, base.training.optimizer.rate / 2)
+
+
+def test_a_fresh_beginning_leaves_no_rate_behind() -> None:
+    base = load_recipe("mnist-relativistic", ["training.rates={discriminator: 1.5e-3}"])
+    for attempt, rate in ((1, 5e-4), (2, 1.25e-4)):
+        treatment = treat(diagnosis("mode-collapse"), base.plain(), 784, attempt)
+        assert treatment is not None
+        training = base.but(*treatment.changes).training
+        assert training.optimizer.rate == training.rates["discriminator"] == rate
 
 
 def test_what_nothing_is_known_against() -> None:

@@ -123,6 +123,14 @@ def test_rewards_by_hand() -> None:
     torch.testing.assert_close(reward(logits, "density-ratio"), ratio / ratio.mean() - 1)
 
 
+def test_the_mean_ratio_is_that_of_tokens_that_count() -> None:
+    logits = torch.tensor([[0.0, math.log(3.0)], [-math.log(3.0), 9.0]])
+    mask = torch.tensor([[True, True], [True, False]])
+    ratio = torch.tensor([1.0, 3.0, 1 / 3])
+    torch.testing.assert_close(reward(logits, "density-ratio", mask)[mask], ratio / ratio.mean() - 1)
+    torch.testing.assert_close(reward(logits[:, 0], "density-ratio", mask), reward(logits[:, 0], "density-ratio"))
+
+
 def test_cross_entropy_sees_counting_tokens_alone() -> None:
     logits = torch.tensor([[1.0, -2.0, 50.0]])
     mask = torch.tensor([[True, True, False]])

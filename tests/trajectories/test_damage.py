@@ -349,6 +349,15 @@ def test_an_unfinished_checkpoint_does_not_count(run: Run) -> None:
     assert not (run.checkpoint_folder / ".000009999.1.tmp").exists()
 
 
+def test_what_a_killed_writer_left_is_in_nobodys_way(run: Run) -> None:
+    """A process in a container has the same number every time."""
+    left = run.checkpoint_folder / f".{checkpoint.name_of(3200)}.{os.getpid()}.tmp"
+    left.mkdir()
+    (left / "players.safetensors").write_bytes(b"half of it")
+    resume(run, ["training.samples=3200"])
+    assert run.clocks()[-1] == 3200 and not left.exists()
+
+
 def test_a_recipe_in_a_run_survives_the_round_trip(run: Run) -> None:
     assert load_recipe(run.recipe) == run.recipe
     assert open_run(run.folder).recipe == run.recipe

@@ -7,6 +7,7 @@ import pytest
 from runs import TINY, same_bits, tensors
 
 from cardigan import CardiganError, load_recipe, resume, train
+from cardigan.health.diagnosis import Reading
 from cardigan.health.history import read
 from cardigan.health.interventions import Intervention
 from cardigan.run import Run
@@ -115,3 +116,25 @@ def test_nothing_is_begun_afresh_where_nobody_knows_how_much_is_left(tmp_path: P
 
     assert worthwhile(8_000) and not worthwhile(10_000)  # of 12,000
     assert not worthwhile(100, "training={samples: null, minutes: 5}")
+
+
+def test_that_it_is_gone_is_said_once_it_could_have_been_seen(tmp_path: Path) -> None:
+    """What samples gained is not known before a third more of them were drawn."""
+    done = Intervention(30_000, "changed", diagnosis="mode-collapse")
+    guard = Guard(Run(tmp_path), load_recipe("digits", TOO_STEEP), 64, [done])
+    quiet = [Reading(clock, {}) for clock in range(31_000, 39_001, 1_000)]
+    guard.judge(quiet)
+    assert guard.entries[0].effect == ""
+    guard.judge([*quiet, Reading(40_000, {})])
+    assert guard.entries[0].effect == "gone"
+
+
+def test_the_guard_names_the_discriminators_that_there_are(tmp_path: Path) -> None:
+    won = {"samples/distance": 3.0, "data/distance": 1.0}
+    judges = ("forward_discriminator", "backward_discriminator")
+    for name in judges:
+        won |= {f"{name}/accuracy": 1.0, f"{name}/gap": 9.0}
+    guard = Guard(Run(tmp_path), load_recipe("summer-to-winter"), 3 * 128 * 128)
+    decided = guard.decide([Reading(clock, won) for clock in range(60_000, 130_000, 10_000)], [])
+    assert decided is not None and decided.diagnosis == "discriminator-wins"
+    assert set(guard.recipe.but(*decided.changes).training.rates) == set(judges)

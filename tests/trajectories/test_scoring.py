@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 from runs import TINY, same_bits, tensors
 
-from cardigan import CardiganError, resume, train
+from cardigan import CardiganError, load_recipe, resume, train
+from cardigan.data.base import silent
 from cardigan.extractors import local
 from cardigan.run import Run
+from cardigan.training.engine import EngineChoice, start_fabric
+from cardigan.training.loop import Loop
 from cardigan.training.scoring import Scorer
 
 TOY = [*TINY, "training.samples=3200", "records.checkpoint=320", "training.optimizer.rate=1e-3"]
@@ -58,6 +62,17 @@ def test_scores_are_equal_after_a_resume(tmp_path: Path) -> None:
     half = train("toy-ring", [*TOY, *SCORED, "training.samples=1600"], out=tmp_path / "half")
     resume(half, ["training.samples=3200"])
     assert scores(half) == scores(whole)
+
+
+def test_scores_look_at_the_same_real_samples_whatever_seed_the_guard_gave(tmp_path: Path) -> None:
+    recipe = load_recipe("digits", [*TOY, "scoring.interval=640", "scoring.samples=50", "data.validation=0.2"])
+    dataset = recipe.data.load("train", recipe.training.seed)
+    fabric = start_fabric(recipe.engine)
+    real = [
+        Scorer(Loop(recipe.but(f"training.seed={seed}"), dataset, EngineChoice(), fabric), 0, silent).real
+        for seed in (0, 7)
+    ]
+    assert torch.equal(*real)
 
 
 def test_without_a_validation_split_it_says_so(tmp_path: Path) -> None:

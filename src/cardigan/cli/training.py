@@ -23,6 +23,7 @@ def train(
     trust: Trust = None,
 ) -> None:
     """Train a recipe."""
+    from cardigan.distributed import is_first
     from cardigan.training.session import rehearse
     from cardigan.training.session import train as train_recipe
 
@@ -30,7 +31,8 @@ def train(
     with trusted(trust):
         if rehearsed:
             loaded, told = rehearse(recipe, (*(overrides or ()), *guarded), data=data, progress=terminal())
-            typer.echo("\n".join(told.lines(loaded)))
+            if is_first():
+                typer.echo("\n".join(told.lines(loaded)))
         else:
             train_recipe(recipe, (*(overrides or ()), *guarded), data=data, out=out, progress=terminal())
 

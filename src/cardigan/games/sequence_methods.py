@@ -104,7 +104,7 @@ class PolicyGradient(Method):
         return values.masked_fill(~mask, 0.0)
 
     def _paid(self, game: "SequenceGame", step: Step, tokens: Tensor) -> Tensor:
-        return reward(game.judge(step, tokens).logits[0], self.reward)
+        return reward(game.judge(step, tokens).logits[0], self.reward, content(tokens))
 
     def _searched(self, game: "SequenceGame", step: Step, tokens: Tensor, whole: Tensor) -> Tensor:
         """(N, T) mean reward of completions of each prefix; at the last place that of the sentence itself, (N, 1)."""

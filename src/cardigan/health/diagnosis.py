@@ -12,7 +12,7 @@ LEVELS: tuple[Level, ...] = ("info", "warning", "critical")
 
 
 YOUTH, YOUTH_SAMPLES = 0.15, 50_000
-"""Share of the budget, and number of samples, whichever is less, in which samples need not be good yet."""
+"""Share of a budget in samples, and number of samples, whichever is less, in which samples need not be good yet."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,11 @@ class Rule:
 
 
 def young(reading: Reading) -> bool:
-    """Whether players are still getting to know one another: a share of the budget, or a number of samples."""
-    return reading.clock < YOUTH_SAMPLES and reading.get("progress", 1.0) < YOUTH
+    """Whether players are still getting to know one another: a share of the budget, or a number of samples.
+
+    A budget of minutes has no share that could be decided alike when a run is resumed.
+    """
+    return reading.clock < YOUTH_SAMPLES and reading.get("progress") < YOUTH
 
 
 def samples(count: int) -> str:

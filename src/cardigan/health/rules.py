@@ -11,6 +11,8 @@ from cardigan.health.diagnosis import LEVELS, Diagnosis, Finding, Level, Reading
 GUARDED = "or leave it to the guard (on unless --no-guard)"
 LAST_RESORT = "stalled"
 PENALTIES = ("r1", "r2", "gradient", "dragan")
+SEEING = 4 / 3
+"""Of the clock at which readings begin: from this many times it on, what samples gained is known (`_gained`)."""
 
 
 def diagnose(history: Sequence[Reading]) -> list[Diagnosis]:
@@ -336,7 +338,10 @@ def _farness(reading: Reading) -> float:
 
 
 def _gained(history: Sequence[Reading]) -> bool:
-    """Whether samples came nearer to real ones, by 3%, from the third quarter of training until now to the fourth."""
+    """Whether samples came nearer to real ones, by 3%, from the third quarter of training until now to the fourth.
+
+    Where readings begin after the third quarter, nobody knows, and samples have the benefit of the doubt.
+    """
     now = history[-1].clock
     third, fourth = (
         [each.get("samples/distance") for each in history if start * now < each.clock <= (start + 0.25) * now]

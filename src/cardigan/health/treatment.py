@@ -33,7 +33,13 @@ class Treatment:
     back: Back
 
 
-def treat(diagnosis: Diagnosis, recipe: Mapping[str, Any], size: int, attempt: int) -> Treatment | None:
+def treat(
+    diagnosis: Diagnosis,
+    recipe: Mapping[str, Any],
+    size: int,
+    attempt: int,
+    discriminators: Sequence[str] = ("discriminator",),
+) -> Treatment | None:
     """What helps against `diagnosis`; None where nothing is known that has not been done.
 
     The first attempt changes as little as usually helps. The second, if the game allows, begins afresh with what is
@@ -43,6 +49,7 @@ def treat(diagnosis: Diagnosis, recipe: Mapping[str, Any], size: int, attempt: i
         recipe: as plain data, with earlier changes.
         size: numbers in a sample.
         attempt: how often something was done in this run before.
+        discriminators: the players of the game that judge.
     """
     if diagnosis.name not in TREATED:
         return None
@@ -56,22 +63,27 @@ def treat(diagnosis: Diagnosis, recipe: Mapping[str, Any], size: int, attempt: i
     if diagnosis.name in OVERFITTED:
         return Treatment(_against_overfitting(recipe, size), "nowhere")
     back: Back = "nowhere" if diagnosis.name in UNEQUAL else "before"
-    changes = [*_penalised(game, size), *_slower(recipe, 0.5, "discriminator" if back == "nowhere" else None)]
+    changes = [*_penalised(game, size), *_slower(recipe, 0.5, discriminators if back == "nowhere" else None)]
     if game.get("objective") == "minimax":
         changes.append("game.objective=nonsaturating")
     return Treatment((*(seed if back == "before" else ()), *changes), back)
 
 
-def _slower(recipe: Mapping[str, Any], share: float, only: str | None = None) -> list[str]:
-    """Rates times `share`: of all players or of one."""
+def _slower(recipe: Mapping[str, Any], share: float, only: Sequence[str] | None = None) -> list[str]:
+    """Rates times `share`: of all players or of some."""
     training = recipe["training"]
     rate, own = float(training["optimizer"]["rate"]), dict(training.get("rates") or {})
     if only is not None:
-        return [f"training.rates.{only}={share * float(own.get(only, rate)):.6g}"]
+        return [f"training.rates.{player}={share * float(own.get(player, rate)):.6g}" for player in only]
     return [
         f"training.optimizer.rate={share * rate:.6g}",
         *(f"training.rates.{player}={share * float(value):.6g}" for player, value in own.items()),
     ]
+
+
+def _equal(training: Mapping[str, Any], rate: float) -> list[str]:
+    """`rate` for every player that has one of its own: an entry can be changed, but not removed."""
+    return [f"training.rates.{player}={rate:.6g}" for player in training.get("rates") or {}]
 
 
 def _penalised(game: Mapping[str, Any], size: int) -> list[str]:
@@ -100,13 +112,13 @@ def _against_overfitting(recipe: Mapping[str, Any], size: int) -> tuple[str, ...
 def _sound(recipe: Mapping[str, Any], size: int, again: bool) -> list[str]:
     """Settings that are known to converge, as far as `recipe` has such fields; `again`: with yet smaller steps."""
     game, training = recipe["game"], recipe["training"]
-    rate = min(float(training["optimizer"]["rate"]), 1e-3 if size < SMALL else 5e-4)
+    rate = min(float(training["optimizer"]["rate"]), 1e-3 if size < SMALL else 5e-4) / (4 if again else 1)
     changes = [
         "game.objective=relativistic",
         f"game.penalties={{r1: {{weight: {_strength(size)}}}, r2: {{weight: {_strength(size)}}}, "
         "gradient: null, dragan: null}",
-        f"training.optimizer={{kind: adam, rate: {rate / (4 if again else 1):.6g}, betas: [0.0, 0.9]}}",
-        "training.rates={}",
+        f"training.optimizer={{kind: adam, rate: {rate:.6g}, betas: [0.0, 0.9]}}",
+        *_equal(training, rate),
     ]
     fields = {"n_critic": "1", "clipping": "null", "smoothing": "{real: 0, fake: 0}"}
     changes += [f"game.{name}={value}" for name, value in fields.items() if name in game]

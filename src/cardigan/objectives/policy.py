@@ -36,8 +36,8 @@ def logistic(logits: Tensor, mask: Tensor, real: bool) -> Tensor:
     return (values * counting).sum(dim=1) / counting.sum(dim=1).clamp(min=1)
 
 
-def reward(logits: Tensor, name: RewardName) -> Tensor:
-    """What a generator is paid for a judgement l, logits of any shape.
+def reward(logits: Tensor, name: RewardName, mask: Tensor | None = None) -> Tensor:
+    """What a generator is paid for a judgement l: (N,) logits, or (N, T) of which those count that `mask` marks.
 
     - probability: sigmoid(l), SeqGAN (Yu et al., 2017, arXiv:1609.05473);
     - centred: 2 sigmoid(l) - 1, ScratchGAN (de Masson d'Autume et al., 2019, arXiv:1905.09922);
@@ -53,7 +53,10 @@ def reward(logits: Tensor, name: RewardName) -> Tensor:
     if name == "logit":
         return logits
     ratio = logits.clamp(max=10.0).exp()
-    return ratio / global_mean(ratio).clamp(min=1e-8) - 1
+    if mask is None or ratio.dim() == 1:
+        return ratio / global_mean(ratio).clamp(min=1e-8) - 1
+    mean = global_mean(ratio.masked_fill(~mask, 0.0)) / global_mean(mask.to(ratio)).clamp(min=1e-8)
+    return ratio / mean.clamp(min=1e-8) - 1
 
 
 def returns(rewards: Tensor, mask: Tensor, discount: float) -> Tensor:

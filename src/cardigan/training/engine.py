@@ -120,7 +120,7 @@ def choose(
 
 def _first_choice(engine: Engine, fabric: Fabric) -> EngineChoice:
     cuda = fabric.device.type == "cuda"
-    threads = usable_cores() // fabric.world_size or 1
+    threads = usable_cores() // placed(engine)[0] or 1
     precision = engine.precision if engine.precision != "auto" else "fp32"
     memory_format = engine.memory_format if engine.memory_format != "auto" else "contiguous"
     torch.set_num_threads(threads if engine.threads == "auto" else engine.threads)

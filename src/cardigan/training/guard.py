@@ -14,7 +14,7 @@ from dataclasses import replace
 from cardigan.files import write_text
 from cardigan.health.diagnosis import Diagnosis, Reading
 from cardigan.health.interventions import Intervention, read_interventions
-from cardigan.health.rules import diagnose
+from cardigan.health.rules import SEEING, diagnose, discriminators
 from cardigan.health.treatment import Treatment, treat, worst
 from cardigan.recipe import Recipe
 from cardigan.run import Run
@@ -72,7 +72,7 @@ class Guard:
             return self._verdict(found) if hopeless else None
         if found.level != "critical" and lasted < LASTING:
             return None
-        return self._against(found, checkpoints)
+        return self._against(found, checkpoints, discriminators(after[-1]))
 
     def after_failure(self, clock: int, message: str, checkpoints: Sequence[int]) -> Intervention | None:
         """What is to be done when training cannot go on: `message` says why; None: nothing can be."""
@@ -100,12 +100,12 @@ class Guard:
         again = next((each for each in diagnose(after) if each.name == last.diagnosis), None)
         if again is not None:
             self._conclude(f"came again: {again.evidence}", after[-1].clock)
-        elif len(after) >= LASTING:
+        elif len(after) >= LASTING and after[-1].clock >= last.since * SEEING:
             self._conclude("gone", after[-1].clock)
 
-    def _against(self, found: Diagnosis, checkpoints: Sequence[int]) -> Intervention | None:
+    def _against(self, found: Diagnosis, checkpoints: Sequence[int], judges: Sequence[str] = ()) -> Intervention | None:
         recipe = self.recipe
-        treatment = treat(found, recipe.plain(), self.size, len(self.entries))
+        treatment = treat(found, recipe.plain(), self.size, len(self.entries), judges)
         if treatment is None or (treatment.back == "start" and not self._worthwhile(found.clock)):
             return None
         changed = recipe.but(*treatment.changes).differences(recipe)

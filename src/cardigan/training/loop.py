@@ -299,6 +299,11 @@ class Loop:
     def _parameters(self, turn: Turn) -> list[nn.Parameter]:
         return [parameter for player in turn.players for parameter in self.parameters[player]]
 
+    @property
+    def scales_losses(self) -> bool:
+        """Whether losses are multiplied so that fp16 can hold gradients, and steps left out where that was too much."""
+        return self._loss_scale() is not None
+
     def _loss_scale(self) -> float | None:
         """What losses are multiplied by at present, so that fp16 can hold their gradients; None: by nothing, ever."""
         scaler = getattr(self.precision, "scaler", None)

@@ -88,7 +88,7 @@ class Monitor:
         """The reading now; `minutes` of training until then."""
         self.marked = self._mark(self.loop.clock)
         found: dict[str, Any] = {
-            "progress": self._progress(),
+            **self._progress(),
             **self._motions(),
             **self._losses(),
             **self._averages(),
@@ -108,14 +108,17 @@ class Monitor:
             mark += min(interval, mark * (GROWTH - 1))
         return round(mark)
 
-    def _progress(self) -> float:
-        """Share of the budget that is spent, where the budget is one of samples; else 1."""
+    def _progress(self) -> Signals:
+        """Share of the budget that is spent, where the budget is one of samples."""
         budget = self.loop.recipe.training.samples
-        return min(1.0, self.loop.clock / budget) if budget else 1.0
+        return {"progress": min(1.0, self.loop.clock / budget)} if budget else {}
 
     def _motions(self) -> Signals:
+        """Of each player; a step that fp16 left out, since its gradient overflowed as it will now and then, is none."""
         found = {}
         for player, motion in (self.loop.motions or {}).items():
+            if self.loop.scales_losses and not bool(motion.gradient.isfinite()):
+                continue
             found[f"{player}/gradient_norm"] = float(motion.gradient)
             found[f"{player}/weight_norm"] = float(motion.weight)
             found[f"{player}/step"] = float(motion.step / motion.weight.clamp(min=1e-12))

@@ -123,17 +123,17 @@ class Play:
     def _record(self, recorder: Recorder | Attendant, before: int, minutes: float) -> None:
         """Write down what is due after a round that began at the clock `before`."""
         records, clock = self.loop.recipe.records, self.loop.clock
-        saves = crossed(before, clock, records.checkpoint)
+        interval = self.loop.recipe.scoring.interval
+        scores = interval is not None and crossed(before, clock, interval)
+        saves = scores or crossed(before, clock, records.checkpoint)
         if self.guard.settings.enabled:  # places to go back to, early ones too
             saves = saves or next_mark(before, FIRST) <= clock
         if saves or crossed(before, clock, records.scalars):
             self.progress.scalars(clock, minutes, recorder.scalars(minutes))
         if clock >= recorder.next_grid:
             recorder.grid()
-        interval = self.loop.recipe.scoring.interval
-        if interval and crossed(before, clock, interval):
+        if scores:
             self._score(recorder, minutes)
-            saves = True
         if saves:
             self._save(recorder, minutes)
 
@@ -209,6 +209,7 @@ class Play:
             self._end(wanted)
         clock = self.loop.clock if wanted.back_to is None else wanted.back_to
         if wanted.back_to is None and self.recorder:
+            self.progress.scalars(clock, self.minutes, self.recorder.scalars(self.minutes))
             self._save(self.recorder, self.minutes)
         self._settle()
         if self.recorder:

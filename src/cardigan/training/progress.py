@@ -212,6 +212,8 @@ class Terminal(Progress):
 
     def intervened(self, intervention: "Intervention") -> None:
         """See `Progress`."""
+        if intervention.back_to is not None:
+            self.thrown += intervention.clock - intervention.back_to
         said = " ".join(intervention.changes)
         self._say(escape(f"guard at {intervention.clock:,}: {intervention.action} because of {intervention.reason}"))
         self._say(escape(f"  {said}"))
@@ -235,6 +237,7 @@ class Terminal(Progress):
 
     def _begin(self, recipe: Recipe, clock: int) -> None:
         self.training, self.first, self.since = recipe.training, clock, time.monotonic()
+        self.thrown = 0
 
     def _open_bar(self) -> None:
         from rich.progress import BarColumn, TextColumn
@@ -250,20 +253,20 @@ class Terminal(Progress):
         self.bar.update(self.task, completed=self._share(clock, minutes), description=text)
 
     def _share(self, clock: int, minutes: float) -> float:
-        budgets = ((clock, self.training.samples), (minutes, self.training.minutes))
+        budgets = ((clock + self.thrown, self.training.samples), (minutes, self.training.minutes))
         return min(1.0, max(used / budget for used, budget in budgets if budget))
 
     def _left(self, clock: int, minutes: float) -> str:
         left = []
         if self.training.samples:
-            left.append((self.training.samples - clock) / max(1e-9, self._rate(clock)))
+            left.append((self.training.samples - clock - self.thrown) / max(1e-9, self._rate(clock)))
         if self.training.minutes:
             left.append(60 * (self.training.minutes - minutes))
         seconds = max(0, int(min(left)))
         return f"{seconds // 60}:{seconds % 60:02d} left"
 
     def _rate(self, clock: int) -> float:
-        return (clock - self.first) / max(1e-9, time.monotonic() - self.since)
+        return (clock + self.thrown - self.first) / max(1e-9, time.monotonic() - self.since)
 
     def _say(self, text: str) -> None:
         try:

@@ -28,13 +28,17 @@ CHUNK = 250
 
 
 class Scorer:
-    """Scores the averaged generator of a loop against the validation split."""
+    """Scores the averaged generator of a loop against the validation split.
 
-    def __init__(self, loop: Loop, watch: Watch) -> None:
+    Args:
+        seed: which real samples are looked at; the run's own, whatever seed the guard has given to `loop`.
+    """
+
+    def __init__(self, loop: Loop, seed: int, watch: Watch) -> None:
         recipe = loop.recipe
         self.loop, self.settings = loop, recipe.scoring
         data = recipe.data.still()
-        held_out = data.load("validation", recipe.training.seed, watch)
+        held_out = data.load("validation", seed, watch)
         if len(held_out) < 2:
             raise CardiganError(f"scoring: the validation split of {recipe.data.source} is empty; see data.validation")
         form = held_out.form

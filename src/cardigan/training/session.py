@@ -99,7 +99,7 @@ def _begin(recipe: Recipe, out: str | Path | None, fabric: Fabric, peers: Peers,
     recipe, choice = settle(recipe, dataset, fabric)
     choice.apply()
     loop = Loop(recipe, dataset, choice, fabric)
-    scorer = _scorer(loop, progress)
+    scorer = _scorer(loop, recipe, progress)
     run: Run = fabric.broadcast(create_run(recipe, out) if fabric.is_global_zero else None)  # type: ignore[assignment]
     peers.run = run.folder
     if fabric.is_global_zero:
@@ -125,10 +125,11 @@ def rehearse(
     proposal = propose(data, overrides) if recipe == AUTO else None
     loaded = proposal.recipe if proposal else load_recipe(recipe, overrides, data)
     refuse_unshardable(loaded)
-    fabric, progress = start_fabric(loaded.engine), progress or Silent()
+    fabric = start_fabric(loaded.engine)
+    progress = (progress or Silent()) if fabric.is_global_zero else Silent()
     if proposal:
         progress.proposed(proposal)
-    with closing(_load_data(loaded, fabric, progress)) as dataset:
+    with together(fabric, loaded.engine.timeout), closing(_load_data(loaded, fabric, progress)) as dataset:
         if dataset.settled:
             loaded = loaded.but(data=dict(dataset.settled))
         return loaded, timed(loaded, dataset, fabric)
@@ -181,13 +182,14 @@ def _continue(run: Run, recipe: Recipe, path: Path | None, fabric: Fabric, progr
     interventions = 0 if path is None else int(checkpoint.verify(path).get("interventions", 0))
     guard = Guard.of(run, recipe, dataset.form.size, interventions)
     loop = Loop(guard.recipe, dataset, choice, fabric)
-    scorer = _scorer(loop, progress)
+    scorer = _scorer(loop, recipe, progress)
     with held(run, fabric):
         minutes = 0.0 if path is None else _restore(run, loop, path)
         if fabric.is_global_zero:
             with writable(run.folder):
                 write_text(run.recipe_file, recipe.yaml())
                 cut(run, loop.clock)
+                checkpoint.prune(run.checkpoint_folder, run.best())  # as whoever was killed was about to
                 guard.forget_the_rest(loop.clock)
                 if recorded is None:  # killed before it was written
                     _describe(run, choice, dataset)
@@ -223,12 +225,12 @@ def _play(run: Run, loop: Loop, scorer: Scorer | None, guard: Guard, minutes: fl
     return run
 
 
-def _scorer(loop: Loop, progress: Progress) -> Scorer | None:
-    """What scores while training, if that is asked for: one process does it for all."""
+def _scorer(loop: Loop, recipe: Recipe, progress: Progress) -> Scorer | None:
+    """What scores while training, if that is asked for: one process does it for all; `recipe`: as the user knows it."""
     if not (loop.recipe.scoring.interval and loop.fabric.is_global_zero):
         return None
     with progress.reading() as watch:
-        return Scorer(loop, watch)
+        return Scorer(loop, recipe.training.seed, watch)
 
 
 def _load_data(recipe: Recipe, fabric: Fabric, progress: Progress) -> Dataset:

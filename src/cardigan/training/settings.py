@@ -127,6 +127,8 @@ class Engine(Settings):
             raise ValueError("compile: what is compiled decides itself what it keeps; allowed with recompute: false")
         if self.compile is True and self.strategy == "sharded":
             raise ValueError("compile: weights are gathered between the blocks; allowed with strategy sharded: false")
+        if self.precision == "fp16" and self.fused is True:
+            raise ValueError("fused: gradients are looked at before they are followed; allowed with fp16: auto, false")
         return self
 
 
