@@ -3,16 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TORCH_INDEX ?=
 
 .PHONY: install demo test check format clean
 
 install: $(STAMP)
 
-# torch comes first and pinned: unpinned, its package index brings gigabytes of CUDA libraries. The last two are what the
-# tests hold our Inception network against; they ask for torchvision, which their networks do without.
+# torch comes first and pinned. TORCH_INDEX names where it is looked for beside pip's own places, such as
+# https://download.pytorch.org/whl/cpu for the CPU build: on Linux PyPI has the one that brings gigabytes of CUDA libraries.
+# The last two packages are what the tests hold our Inception network against; they ask for torchvision, which their
+# networks do without.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed $(shell grep '^torch==' constraints.txt)
+	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(shell grep '^torch==' constraints.txt)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m pip install --quiet --no-deps $(shell grep -E '^(torch-fidelity|pytorch-fid)==' constraints.txt)
 	touch $(STAMP)

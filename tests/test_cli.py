@@ -35,6 +35,16 @@ def run(*arguments: str) -> int:
     return stopped.value.code
 
 
+def test_alone_it_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    printed = capsys.readouterr()
+    assert printed.err == "" and len(printed.out.splitlines()) > 10 and "evaluate" in printed.out
+
+
+def test_a_colour_is_no_comment() -> None:
+    assert load_recipe("digits", ["data.background=#ff8800"]).data.background == "#ff8800"  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["recipes"], ["runs"], ["--version"]])
 def test_heavy_packages_are_imported_only_where_they_are_used(arguments: list[str]) -> None:
     heavy = ("torch", "numpy", "matplotlib", "lightning_fabric", "sklearn", "PIL")
@@ -58,6 +68,10 @@ def test_heavy_packages_are_imported_only_where_they_are_used(arguments: list[st
         (["train", "./photos"], "cardigan train auto --data ./photos"),
         (["train", "digits", "training.sampels=3"], "did you mean 'samples'?"),
         (["train", "digits", "engine.device=gpu"], "engine.device"),
+        (["train", "digits", "data.classes=[cat,", "dog]"], "quote it for the shell: 'data.classes=...'"),
+        (["train", "digits", "engine={precision: fp16, fused: true}"], "allowed with fp16: auto, false"),
+        (["recipes", "--explain"], "needs the name of a recipe"),
+        (["evaluate", "digits", "training.samples=200k"], "allowed: data.*"),
         (["translate", "nothing"], "nothing is no run"),
         (["translate", "nothing", "a.png"], "nothing is no run"),
         (["train", "inpainting", "--data", "digits", "game.generator.famly=unet"], "did you mean 'family'?"),

@@ -149,7 +149,7 @@ def layers(overrides: Iterable[str]) -> list[dict[str, Any]]:
         parts = key.strip().split(".")
         if not equals or not all(parts):
             raise CardiganError(f"{override!r} is no override; write KEY=VALUE, such as training.samples=200k")
-        value = parse_yaml(text, key)
+        value = _value(text, key)
         behind = _is_behind_a_name(layer, parts)
         for part in reversed(parts):
             value = {part: value}
@@ -158,6 +158,16 @@ def layers(overrides: Iterable[str]) -> list[dict[str, Any]]:
         else:
             layer = merge(layer, value)
     return [each for each in (layer, later) if each]
+
+
+def _value(text: str, key: str) -> Any:
+    """What an override says behind its equals sign."""
+    if text.lstrip().startswith("#"):  # a colour, not a comment
+        return text.strip()
+    opened, closed = (sum(map(text.count, each)) for each in ("[{", "]}"))
+    if opened > closed:
+        raise CardiganError(f"{key}: {text!r} is cut off; where there are spaces, quote it for the shell: '{key}=...'")
+    return parse_yaml(text, key)
 
 
 def _is_behind_a_name(layer: Mapping[str, Any], parts: list[str]) -> bool:

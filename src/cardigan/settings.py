@@ -121,10 +121,14 @@ class Choice:
         return chosen.model_validate(fields)
 
 
-def explain(error: ValidationError, root: type[Settings], raw: Any) -> CardiganError:
-    """The first problem of `error` in one line: the key, what is wrong, what is allowed."""
+def explain(error: ValidationError, root: type[Settings], raw: Any, within: str = "") -> CardiganError:
+    """The first problem of `error` in one line: the key, what is wrong, what is allowed.
+
+    Args:
+        within: the key of what `root` is a part of; empty: it is a recipe.
+    """
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the recipe"
+    key = ".".join(str(part) for part in (within, *first["loc"]) if part != "") or "the recipe"
     shown = repr(first["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     message = first["msg"].removeprefix("Value error, ")

@@ -16,7 +16,6 @@ from cardigan.data.text.division import divided, divided_whole
 from cardigan.data.text.tables import form_of, read_table
 from cardigan.data.text.texts import Wanted, read_texts, read_whole
 from cardigan.data.text.tokenised import Tokenised
-from cardigan.errors import CardiganError
 from cardigan.inspection.text import Spread, TextSurvey, survey_texts
 from cardigan.recipe import Recipe, build, flatten, layers, load_recipe
 from cardigan.settings import explain
@@ -130,7 +129,7 @@ def _sentences(source: str, fields: Mapping[str, Any]) -> Sentences:
     try:
         return Sentences.model_validate(plain)
     except ValidationError as error:
-        raise CardiganError(f"data.{explain(error, Sentences, plain)}") from None
+        raise explain(error, Sentences, plain, "data") from None
 
 
 def _survey(data: Sentences, unit_given: bool) -> tuple[TextSurvey, list[Choice]]:

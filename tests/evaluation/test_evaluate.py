@@ -261,6 +261,7 @@ def test_complete_collapse_can_be_judged(run: Run, tmp_path: Path) -> None:
         (["evaluate", "RUN", "--truncation", "2"], "between 0 and 1"),
         (["evaluate", "RUN/samples"], "--against SOURCE"),
         (["evaluate", "RUN", "--against", "digits"], "allowed: test, train"),
+        (["evaluate", "RUN", "training.samples=200k"], "allowed: data.*"),
         (["evaluate", "RUN/samples", "--against", "digits", "--truncation", "0.5"], "they are of a run"),
         (["evaluate", "RUN", "--out", "RUN/recipe.yaml"], "is no folder"),
         (["evaluate", "RUN/nothing", "--against", "digits"], "no such name, file or folder"),
@@ -280,3 +281,11 @@ def test_mistakes_are_answered_in_one_line(
     assert needle in said
     assert said.count("\n") == 1
     assert "Traceback" not in said
+
+
+def test_a_run_by_its_name_is_no_folder_of_pictures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs").symlink_to(run.folder.parent)
+    monkeypatch.chdir(tmp_path)
+    for name in (run.name, "last"):
+        with pytest.raises(CardiganError, match="is a run, judged against its own data"):
+            evaluate(name, against="digits")

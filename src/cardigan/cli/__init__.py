@@ -38,8 +38,9 @@ def options(version: Version = False) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `cardigan` command: errors in one line; exit code 2, or 130 and 143 after a signal."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(given or ["--help"], standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         _fail("stopped", 130)
     except CardiganError as error:

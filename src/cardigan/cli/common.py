@@ -11,7 +11,6 @@ from cardigan.errors import CardiganError
 
 app = typer.Typer(
     help="Trains, judges and ships generative adversarial networks.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -21,6 +20,10 @@ app = typer.Typer(
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Such as training.samples=200k.", show_default=False),
+]
+DataOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Of the real data, such as data.size=64.", show_default=False),
 ]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, a run's name, or 'last'.")]
 Trust = Annotated[

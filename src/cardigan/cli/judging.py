@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cardigan.cli.common import Overrides, RunName, Trust, app, tell, trusted
+from cardigan.cli.common import DataOverrides, RunName, Trust, app, tell, trusted
 from cardigan.cli.using import Temperature, TopK, TopP, sampling_of
 from cardigan.errors import CardiganError
 
@@ -13,9 +13,11 @@ from cardigan.errors import CardiganError
 @app.command()
 def evaluate(
     subject: Annotated[str, typer.Argument(metavar="RUN|FOLDER", help="A run, or pictures (with --against SOURCE).")],
-    overrides: Overrides = None,
+    overrides: DataOverrides = None,
     metrics: Annotated[str, typer.Option(metavar="KEYS", help="Such as fd,kd,is,prdc; all: the slow ones too.")] = "",
-    samples: Annotated[int | None, typer.Option(min=2, metavar="N", help="Generated samples.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Generated samples [as many as real ones, 1,000 to 10,000].")
+    ] = None,
     extractor: Annotated[
         str | None, typer.Option(metavar="NAME", help="local, inception, dinov2, clip, minilm, raw, or an .onnx file.")
     ] = None,
@@ -87,7 +89,7 @@ def compare(
 @app.command()
 def audit(
     subject: Annotated[str, typer.Argument(metavar="RUN|FOLDER", help="A run, or pictures (with --against SOURCE).")],
-    overrides: Overrides = None,
+    overrides: DataOverrides = None,
     attribute: Annotated[
         str, typer.Option(metavar="label|CSV", help="The data's labels, or a table of an attribute by file name.")
     ] = "label",

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 At = Annotated[int | None, typer.Option(metavar="SAMPLES", help="Of this checkpoint, not the newest.")]
 Temperature = Annotated[
-    float | None, typer.Option(help="Of sentences: below 1 safer, 0 the likeliest [1].", show_default=False)
+    float | None,
+    typer.Option(help="Of sentences: below 1 safer, 0 the likeliest [1; of replies 0.7].", show_default=False),
 ]
 
 

@@ -47,7 +47,7 @@ def load_codec(folder: Path) -> tuple[Codec, Form]:
     try:
         saved = SavedCodec.model_validate_json((folder / FILE).read_text("utf-8"))
     except ValidationError as error:
-        raise CardiganError(f"{folder / FILE}: {explain(error, SavedCodec, {})}") from None
+        raise CardiganError(f"{folder / FILE}: {explain(error, SavedCodec, {}, 'codec')}") from None
     except (OSError, ValueError) as error:
         raise CardiganError(f"{folder / FILE} cannot be read: {error}") from None
     return saved.codec.opened(folder), Form(saved.shape, saved.label_count, saved.source, saved.vocabulary)

@@ -91,9 +91,14 @@ def candidate(
     Raises:
         CardiganError: there is no such run, checkpoint or folder; in one line.
     """
-    path = Path(name).expanduser()
+    path, overrides = Path(name).expanduser(), list(overrides)
+    for override in overrides:
+        if override.partition(".")[0].partition("=")[0].strip() != "data":
+            raise CardiganError(
+                f"{override}: where samples are judged, the real data alone can differ; allowed: data.*"
+            )
     if against is not None:
-        if (path / "recipe.yaml").is_file():
+        if (path / "recipe.yaml").is_file() or (not path.exists() and _is_run(name)):
             raise CardiganError(f"--against: {name} is a run, judged against its own data; allowed: test, train")
         if (checkpoint, weights, truncation, direction) != ("best", "average", 1.0, "forward"):
             raise CardiganError(
@@ -101,10 +106,18 @@ def candidate(
             )
         if sampling is not None:
             raise CardiganError("--temperature, --top-k, --top-p: only for runs that write sentences")
-        return _folder(name, against, list(overrides), watch)
+        return _folder(name, against, overrides, watch)
     if path.exists() and not (path / "recipe.yaml").is_file():
         raise CardiganError(f"{name} is no run; to judge its pictures: cardigan evaluate {name} --against SOURCE")
     return _run(open_run(name), overrides, checkpoint, weights, truncation, direction, sampling, watch)
+
+
+def _is_run(name: str) -> bool:
+    try:
+        open_run(name)
+    except CardiganError:
+        return False
+    return True
 
 
 def _run(
