@@ -43,6 +43,7 @@ def test_alone_it_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_colour_is_no_comment() -> None:
     assert load_recipe("digits", ["data.background=#ff8800"]).data.background == "#ff8800"  # type: ignore[attr-defined]
+    assert load_recipe("digits", ["about=a[b"]).about == "a[b"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["recipes"], ["runs"], ["--version"]])
@@ -72,6 +73,8 @@ def test_heavy_packages_are_imported_only_where_they_are_used(arguments: list[st
         (["train", "digits", "engine={precision: fp16, fused: true}"], "allowed with fp16: auto, false"),
         (["recipes", "--explain"], "needs the name of a recipe"),
         (["evaluate", "digits", "training.samples=200k"], "allowed: data.*"),
+        (["evaluate", "digits", "data.classes=[cat,", "dog]"], "quote it for the shell: 'data.classes=...'"),
+        (["evaluate", "digits", "fd"], "'fd' is no override"),
         (["translate", "nothing"], "nothing is no run"),
         (["translate", "nothing", "a.png"], "nothing is no run"),
         (["train", "inpainting", "--data", "digits", "game.generator.famly=unet"], "did you mean 'family'?"),

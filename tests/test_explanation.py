@@ -28,6 +28,7 @@ def test_what_fields_mean_and_allow_stands_above_them() -> None:
 
     assert "hinge, relativistic" in above("objective")
     assert above("networks").endswith("Allowed family: mlp, dcgan, resnet.")
+    assert "downscale, mask, grey, noise" in explained(load_recipe("denoising"))
     assert above("lecam").endswith("null: not used. Fields: weight, half_life.")
     assert above("precision").startswith("bf16 and fp16 keep weights")
     assert "Allowed kind: adam, adamw, sgd, rmsprop" in above("optimizer")

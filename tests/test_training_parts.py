@@ -1,19 +1,25 @@
 """The parts of training on their own: schedules, averages, optimizers, meters, turns, the engine's choice."""
 
+import io
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from cardigan import CardiganError, load_recipe
 from cardigan.games.base import Turn
+from cardigan.health.interventions import Intervention
 from cardigan.machine import EXACT, fastest_exact_matmul
 from cardigan.training.average import Average, AverageSettings
-from cardigan.training.engine import EngineChoice, choose, start_fabric
-from cardigan.training.loop import Meter
+from cardigan.training.engine import EngineChoice, _first_choice, choose, start_fabric
+from cardigan.training.loop import Meter, Motion
+from cardigan.training.monitor import Monitor
 from cardigan.training.optimizers import SGD, Adam, AdamW, RMSprop, Schedule
+from cardigan.training.progress import Terminal
 from cardigan.training.records import crossed, next_mark
 from cardigan.training.settings import Engine
 
@@ -130,6 +136,36 @@ def test_an_explicit_choice_is_not_probed() -> None:
     choice = choose(engine, probe, start_fabric(engine))
     assert choice == EngineChoice("fp64", "contiguous", "highest", 1, False)
     assert EngineChoice(**json.loads(json.dumps(choice.plain()))) == choice
+
+
+@pytest.mark.parametrize(("devices", "nodes", "threads"), [(1, 1, 16), (1, 2, 16), (4, 2, 4), (32, 1, 1)])
+def test_threads_are_those_of_one_machine(
+    devices: int, nodes: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cardigan.training.engine.usable_cores", lambda: 16)
+    fabric, before = SimpleNamespace(device=torch.device("cpu"), world_size=devices * nodes), torch.get_num_threads()
+    choice = _first_choice(Engine(devices=devices, nodes=nodes), fabric)  # type: ignore[arg-type]
+    torch.set_num_threads(before)
+    assert choice.threads == threads
+
+
+@pytest.mark.parametrize(("scales", "seen"), [(True, {"generator"}), (False, {"generator", "discriminator"})])
+def test_a_step_that_fp16_left_out_is_no_motion(scales: bool, seen: set[str]) -> None:
+    one, overflow = torch.tensor(1.0), torch.tensor(float("inf"))
+    motions = {"generator": Motion(one, one, one), "discriminator": Motion(overflow, one, one)}
+    loop = SimpleNamespace(motions=motions, scales_losses=scales)
+    found = Monitor._motions(SimpleNamespace(loop=loop))  # type: ignore[arg-type]
+    assert {name.partition("/")[0] for name in found} == seen
+
+
+def test_what_was_thrown_away_counts_for_the_budget() -> None:
+    terminal = Terminal(Console(file=io.StringIO()))
+    terminal._begin(load_recipe("digits", ["training.samples=300k"]), 100_000, thrown=50_000)
+    assert terminal._share(100_000, 0.0) == pytest.approx(0.5)
+    terminal.intervened(Intervention(130_000, "back to 100,000", back_to=100_000))
+    terminal.since -= 10
+    assert terminal._rate(100_000) == pytest.approx(3_000, rel=0.01)
+    assert terminal._left(100_000, 0.0) == "0:40 left"
 
 
 def test_the_faster_candidate_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

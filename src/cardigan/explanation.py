@@ -2,7 +2,7 @@
 
 import textwrap
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -46,7 +46,7 @@ def _meaning(field: FieldInfo, value: Any) -> str:
 
 def _allowed(field: FieldInfo, value: Any) -> str:
     """What else could stand here: names, kinds, or the fields of what is not used."""
-    for choice in (each for each in field.metadata if isinstance(each, Choice)):
+    for choice in (*_choices(field.metadata), *_choices(get_args(field.annotation))):
         return f"Allowed {choice.tag}: {', '.join(choice.table)}."
     found = list(_parts(field.annotation))
     names = [str(name) for each in found if get_origin(each) is Literal for name in get_args(each)]
@@ -56,6 +56,14 @@ def _allowed(field: FieldInfo, value: Any) -> str:
     if value is None and unused:
         return f"Fields: {', '.join(unused[0].model_fields)}."
     return ""
+
+
+def _choices(parts: Iterable[Any]) -> Iterator[Choice]:
+    """Those in the metadata of a field, or in what it holds many of."""
+    for each in parts:
+        if isinstance(each, Choice):
+            yield each
+        yield from _choices(get_args(each))
 
 
 def _parts(annotation: Any) -> Iterator[Any]:

@@ -164,10 +164,13 @@ def _value(text: str, key: str) -> Any:
     """What an override says behind its equals sign."""
     if text.lstrip().startswith("#"):  # a colour, not a comment
         return text.strip()
-    opened, closed = (sum(map(text.count, each)) for each in ("[{", "]}"))
-    if opened > closed:
-        raise CardiganError(f"{key}: {text!r} is cut off; where there are spaces, quote it for the shell: '{key}=...'")
-    return parse_yaml(text, key)
+    try:
+        return parse_yaml(text, key)
+    except CardiganError:
+        opened, closed = (sum(map(text.count, each)) for each in ("[{", "]}"))
+        if opened <= closed or text.lstrip()[:1] not in ("[", "{"):
+            raise
+    raise CardiganError(f"{key}: {text!r} is cut off; where there are spaces, quote it for the shell: '{key}=...'")
 
 
 def _is_behind_a_name(layer: Mapping[str, Any], parts: list[str]) -> bool:

@@ -115,9 +115,11 @@ def test_what_cannot_be_read_is_replaced_named_and_counted() -> None:
     assert torch.equal(data(bad).draw(100, 60).id, batch.id[100:160])
     (remark,) = broken.remarks
     assert remark.startswith("4 of 230 pictures cannot be read and are left out: ") and ".png: none of PNG" in remark
-    taken = broken.take(torch.tensor([150, 77, 5]))
-    assert taken.id.tolist() == [151, 79, 5] and torch.equal(taken.sample, pixels(taken.id))
-    assert taken.label is not None and taken.label.tolist() == [151 % 3, 79 % 3, 5 % 3]
+    taken, fresh = broken.take(torch.tensor([150, 5, 77])), data(bad)
+    assert taken.id[1] == 5 and not set(bad) & set(taken.id.tolist()) and taken.id[0] != taken.id[2]
+    assert torch.equal(taken.sample, pixels(taken.id)) and torch.equal(taken.label, taken.id % 3)
+    assert torch.equal(fresh.take(torch.tensor([77])).id, taken.id[2:])
+    assert fresh.remarks[-1].startswith("1 of 230 pictures")
 
 
 def test_more_than_a_twentieth_bad_ends_it() -> None:

@@ -12,7 +12,7 @@ from cardigan.cli import main
 from cardigan.data.pictures import Pictures
 from cardigan.evaluation.baseline import independent_pixels
 from cardigan.evaluation.compare import compare
-from cardigan.evaluation.evaluate import evaluate
+from cardigan.evaluation.evaluate import evaluate, suffix_of
 from cardigan.evaluation.paths import measured_paths
 from cardigan.evaluation.protocol import Score
 from cardigan.evaluation.usefulness import augmentation_study, classification_accuracy_score
@@ -289,3 +289,16 @@ def test_a_run_by_its_name_is_no_folder_of_pictures(run: Run, tmp_path: Path, mo
     for name in (run.name, "last"):
         with pytest.raises(CardiganError, match="is a run, judged against its own data"):
             evaluate(name, against="digits")
+
+
+def test_other_pictures_have_a_name_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert suffix_of("forward", ".") == f"-{tmp_path.name}"
+    assert suffix_of("backward", "set5") == "-backward-set5" and suffix_of("forward", None) == ""
+
+
+def test_a_small_test_split_gives_no_floor_rather_than_no_report(run: Run, tmp_path: Path) -> None:
+    write_samples(load(run), load(run).generate(45), tmp_path / "real")
+    write_samples(load(run), load(run).generate(20, seed=1), tmp_path / "made")
+    found, _ = evaluate(str(tmp_path / "made"), against=f"{tmp_path / 'real'}:train", out=tmp_path / "out")
+    assert by_key(found.scores)["precision"].floor is None

@@ -118,15 +118,26 @@ def test_nothing_is_begun_afresh_where_nobody_knows_how_much_is_left(tmp_path: P
     assert not worthwhile(100, "training={samples: null, minutes: 5}")
 
 
-def test_that_it_is_gone_is_said_once_it_could_have_been_seen(tmp_path: Path) -> None:
-    """What samples gained is not known before a third more of them were drawn."""
-    done = Intervention(30_000, "changed", diagnosis="mode-collapse")
-    guard = Guard(Run(tmp_path), load_recipe("digits", TOO_STEEP), 64, [done])
-    quiet = [Reading(clock, {}) for clock in range(31_000, 39_001, 1_000)]
-    guard.judge(quiet)
-    assert guard.entries[0].effect == ""
-    guard.judge([*quiet, Reading(40_000, {})])
-    assert guard.entries[0].effect == "gone"
+COLLAPSED = {"samples/diversity": 0.1, "samples/distance": 2.0, "data/distance": 1.0, "data/spread": 40.0}
+
+
+@pytest.mark.parametrize(("back_to", "known"), [(None, 44_000), (0, 52_000)])
+def test_that_it_is_gone_is_said_once_it_would_have_been_named_again(
+    tmp_path: Path, back_to: int | None, known: int
+) -> None:
+    """What samples gained is not known before a third more of them were drawn, nor what is still being learnt."""
+    done = Intervention(30_000, "something was done", back_to=back_to, diagnosis="mode-collapse")
+    first, progress = (31_000, {"progress": 0.5}) if back_to is None else (1_000, {})
+
+    def effect(signals: dict[str, float], until: int) -> str:
+        signals = {**signals, **progress}
+        guard = Guard(Run(tmp_path), load_recipe("digits", TOO_STEEP), 64, [done])
+        for last in range(first, until + 1, 1_000):
+            guard.judge([Reading(clock, signals) for clock in range(first, last + 1, 1_000)])
+        return guard.entries[0].effect
+
+    assert effect({}, known - 1_000) == "" and effect({}, known) == "gone"
+    assert effect(COLLAPSED, known - 1_000) == "" and effect(COLLAPSED, known).startswith("came again")
 
 
 def test_the_guard_names_the_discriminators_that_there_are(tmp_path: Path) -> None:

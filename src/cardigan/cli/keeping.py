@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardigan.cli.common import Overrides, app
+from cardigan.cli.common import Overrides, Trust, app, trusted
 from cardigan.errors import CardiganError
 
 if TYPE_CHECKING:
@@ -17,13 +17,15 @@ def recipes(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this one in full, as YAML.")] = None,
     overrides: Overrides = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say what every field means and allows.")] = False,
+    trust: Trust = None,
 ) -> None:
     """List the shipped recipes, or show one in full."""
     if name is not None:
         from cardigan.explanation import explained
         from cardigan.recipe import load_recipe
 
-        recipe = load_recipe(name, overrides or ())
+        with trusted(trust):
+            recipe = load_recipe(name, overrides or ())
         typer.echo(explained(recipe) if explain else recipe.yaml(), nl=False)
         return
     if explain:

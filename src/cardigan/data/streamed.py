@@ -97,7 +97,7 @@ class Streamed(Dataset):
     @property
     def remarks(self) -> tuple[str, ...]:  # type: ignore[override]
         """See `Dataset.remarks`; grows as unreadable samples are met."""
-        return self._remarks + skipped(list(self.failures.values()), self._seen)
+        return self._remarks + skipped(list(self.failures.values()), self._seen or len(self))
 
     def close(self) -> None:
         """See `Dataset.close`."""
@@ -121,18 +121,33 @@ class Streamed(Dataset):
         return self._batch(pieces)
 
     def take(self, indices: Tensor) -> Batch:
-        """See `Dataset.take`; in the place of what cannot be read stands the next one that can.
+        """See `Dataset.take`; in the place of what cannot be read stands another one, the same every time.
 
         Raises:
             CardiganError: too many cannot be read.
         """
         chosen = indices.cpu().numpy()
-        while (block := read_block(self.part, self.members[chosen], self.wanted)).failures:
-            self._count(block.failures, len(chosen))
-            unread = ~np.isin(self.members[chosen], block.indices)
-            chosen = np.where(unread, (chosen + 1) % len(self), chosen)
-        ids = torch.from_numpy(block.indices)
-        return Batch(to_unit(torch.from_numpy(block.pixels)), self._labels(block.indices), id=ids)
+        places = self.members[chosen]
+        block = read_block(self.part, places, self.wanted)
+        ids, pixels = block.indices, block.pixels
+        if block.failures:
+            self._count(block.failures, 0)
+            read = np.isin(places, block.indices)
+            others = [self._instead(int(index)) for index in chosen[~read]]
+            ids, pixels = np.empty(len(chosen), np.int64), np.empty((len(chosen), *self.wanted.shape), np.uint8)
+            ids[read], pixels[read] = block.indices, block.pixels
+            ids[~read] = np.concatenate([each.indices for each in others])
+            pixels[~read] = np.concatenate([each.pixels for each in others])
+        return Batch(to_unit(torch.from_numpy(pixels)), self._labels(ids), id=torch.from_numpy(ids))
+
+    def _instead(self, index: int) -> Block:
+        """The first that can be read in an order that belongs to `index`."""
+        for place in _permutation(len(self), "instead", index):
+            block = read_block(self.part, self.members[[place]], self.wanted)
+            if not block.failures:
+                return block
+            self._count(block.failures, 0)
+        raise too_many(list(self.failures.values()), len(self))
 
     def _batch(self, pieces: list[tuple[_Buffer, int, int]]) -> Batch:
         samples = torch.cat([buffer.pixels[first:stop] for buffer, first, stop in pieces])
@@ -196,7 +211,7 @@ class Streamed(Dataset):
         self._seen = min(len(self), self._seen + read)
         self.failures |= {each.name: each for each in bad}
         if len(self.failures) > MOST_BAD * len(self):
-            raise too_many(list(self.failures.values()), self._seen)
+            raise too_many(list(self.failures.values()), self._seen or len(self))
 
 
 def _permutation(count: int, *parts: int | str) -> NDArray[np.int64]:

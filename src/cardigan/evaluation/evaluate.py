@@ -286,7 +286,7 @@ def _judged(
             continue
         found = list(measure.run(scene))
         low, high = (
-            {each.key: each.value for each in measure.run(other)} if asked else {}
+            {each.key: each.value for each in measure.run(other)} if asked and not measure.why_not(other) else {}
             for asked, other in zip((measure.floor, measure.ceiling), stand_ins, strict=True)
         )
         scores += [_score(each, measure, low, high, who, scene, real, eye) for each in found]

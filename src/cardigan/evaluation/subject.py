@@ -92,11 +92,8 @@ def candidate(
         CardiganError: there is no such run, checkpoint or folder; in one line.
     """
     path, overrides = Path(name).expanduser(), list(overrides)
-    for override in overrides:
-        if override.partition(".")[0].partition("=")[0].strip() != "data":
-            raise CardiganError(
-                f"{override}: where samples are judged, the real data alone can differ; allowed: data.*"
-            )
+    for key in (key for layer in layers(overrides) for key in layer if key != "data"):
+        raise CardiganError(f"{key}: where samples are judged, the real data alone can differ; allowed: data.*")
     if against is not None:
         if (path / "recipe.yaml").is_file() or (not path.exists() and _is_run(name)):
             raise CardiganError(f"--against: {name} is a run, judged against its own data; allowed: test, train")

@@ -15,6 +15,10 @@ YOUTH, YOUTH_SAMPLES = 0.15, 50_000
 """Share of a budget in samples, and number of samples, whichever is less, in which samples need not be good yet."""
 
 
+QUARTER = 0.75
+"""Share of training until now behind which its last quarter lies."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """Signals at one time.
@@ -111,6 +115,8 @@ class Rule:
         patience: readings in a row that must show it before it is said.
         grace: readings in the beginning that do not count: players must first have met.
         learns: whether nothing is said in the first `YOUTH` of training: what looks like this is being learnt still.
+        compares: whether nothing is said without readings from before the last `QUARTER` of training until now, with
+            which it compares.
     """
 
     name: str
@@ -120,6 +126,7 @@ class Rule:
     patience: int = 1
     grace: int = 0
     learns: bool = False
+    compares: bool = False
 
     def diagnose(self, history: Sequence[Reading]) -> Diagnosis | None:
         """What this rule says after the last reading of `history`."""
@@ -130,6 +137,14 @@ class Rule:
         while first > self.grace and self._found(history[:first]) is not None:
             first -= 1
         return self._said(finding, history, first)
+
+    def could_have_spoken(self, history: Sequence[Reading]) -> bool:
+        """Whether it would be said after the last reading of `history` if it had lasted since the first one."""
+        if len(history) < self.grace + self.patience:
+            return False
+        first = history[-self.patience]
+        early = self.learns and young(first)
+        return not early and not (self.compares and history[0].clock > QUARTER * first.clock)
 
     def course(self, history: Sequence[Reading]) -> list[Diagnosis | None]:
         """What `diagnose` says after each reading of `history` in turn, every one of them looked at once."""

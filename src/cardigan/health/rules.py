@@ -6,13 +6,11 @@ The bounds were set on runs of one half of the kinds of failure that tests stage
 
 from collections.abc import Sequence
 
-from cardigan.health.diagnosis import LEVELS, Diagnosis, Finding, Level, Reading, Rule
+from cardigan.health.diagnosis import LEVELS, QUARTER, Diagnosis, Finding, Level, Reading, Rule
 
 GUARDED = "or leave it to the guard (on unless --no-guard)"
 LAST_RESORT = "stalled"
 PENALTIES = ("r1", "r2", "gradient", "dragan")
-SEEING = 4 / 3
-"""Of the clock at which readings begin: from this many times it on, what samples gained is known (`_gained`)."""
 
 
 def diagnose(history: Sequence[Reading]) -> list[Diagnosis]:
@@ -21,6 +19,11 @@ def diagnose(history: Sequence[Reading]) -> list[Diagnosis]:
     if any(each.name != LAST_RESORT and each.level != "info" for each in found):
         found = [each for each in found if each.name != LAST_RESORT]
     return sorted(found, key=lambda each: -LEVELS.index(each.level))
+
+
+def known_by_now(name: str, history: Sequence[Reading]) -> bool:
+    """Whether the rule `name` would have spoken if what it is about had lasted since the first of these readings."""
+    return all(rule.could_have_spoken(history) for rule in RULES if rule.name == name)
 
 
 def discriminators(reading: Reading) -> list[str]:
@@ -345,7 +348,7 @@ def _gained(history: Sequence[Reading]) -> bool:
     now = history[-1].clock
     third, fourth = (
         [each.get("samples/distance") for each in history if start * now < each.clock <= (start + 0.25) * now]
-        for start in (0.5, 0.75)
+        for start in (0.5, QUARTER)
     )
     return not third or not fourth or sum(fourth) / len(fourth) < 0.97 * sum(third) / len(third)
 
@@ -369,8 +372,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "discriminator-wins", "The discriminator wins", wins,
-        f"Add R1 (game.penalties.r1), lower training.rates.discriminator, {GUARDED}.",
-        patience=3, grace=3, learns=True,
+        f"Add R1 (game.penalties.r1), lower training.rates of that player, {GUARDED}.",
+        patience=3, grace=3, learns=True, compares=True,
     ),
     Rule(
         "vanishing-gradient", "The generator learns nothing", vanishing,
@@ -380,21 +383,21 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "flat-discriminator", "The discriminator sees nothing", flat,
         "Give it more capacity or rate; loosen game.clipping.limit and penalties.",
-        patience=3, grace=2, learns=True,
+        patience=3, grace=2, learns=True, compares=True,
     ),
     Rule(
         "mode-collapse", "Mode collapse", collapse,
         f"Add R1 and R2 (game.penalties), game.objective=relativistic, lower rates, {GUARDED}.",
-        patience=3, grace=3, learns=True,
+        patience=3, grace=3, learns=True, compares=True,
     ),
     Rule(
         "stalled", "Samples come no nearer", stalled,
-        "Use game.objective=relativistic with R1 and R2, another training.rates.generator, more width.",
-        patience=3, grace=6,
+        "Use game.objective=relativistic with R1 and R2, other training.rates of the generator, more width.",
+        patience=3, grace=6, compares=True,
     ),
     Rule(
         "frozen-generator", "The generator does not move", frozen,
-        "Raise training.rates.generator; look whether its parameters require gradients.", patience=2, grace=1,
+        "Raise training.rates of that player; look whether its parameters require gradients.", patience=2, grace=1,
     ),
     Rule(
         "overfitting", "The discriminator knows the data by heart", overfitting,
@@ -423,7 +426,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "full-outputs", "Outputs are saturated", full,
-        "Lower training.rates.generator; look at the range of the data.",
+        "Lower training.rates of the generator; look at the range of the data.",
         patience=3, grace=2, learns=True,
     ),
     Rule(

@@ -14,7 +14,7 @@ from dataclasses import replace
 from cardigan.files import write_text
 from cardigan.health.diagnosis import Diagnosis, Reading
 from cardigan.health.interventions import Intervention, read_interventions
-from cardigan.health.rules import SEEING, diagnose, discriminators
+from cardigan.health.rules import diagnose, discriminators, known_by_now
 from cardigan.health.treatment import Treatment, treat, worst
 from cardigan.recipe import Recipe
 from cardigan.run import Run
@@ -100,7 +100,7 @@ class Guard:
         again = next((each for each in diagnose(after) if each.name == last.diagnosis), None)
         if again is not None:
             self._conclude(f"came again: {again.evidence}", after[-1].clock)
-        elif len(after) >= LASTING and after[-1].clock >= last.since * SEEING:
+        elif len(after) >= LASTING and known_by_now(last.diagnosis, after):
             self._conclude("gone", after[-1].clock)
 
     def _against(self, found: Diagnosis, checkpoints: Sequence[int], judges: Sequence[str] = ()) -> Intervention | None:

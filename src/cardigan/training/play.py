@@ -115,6 +115,8 @@ class Play:
             self.loop.round()
             self.progress.advance(self.loop.clock, minutes)
             if reads and (wanted := self._examine(minutes)):
+                if wanted.back_to is None and self.recorder is not None:  # what was played until here stays
+                    self.progress.scalars(self.loop.clock, minutes, self.recorder.scalars(minutes))
                 return wanted
             if self.recorder is not None:
                 self._record(self.recorder, before, minutes)
@@ -209,7 +211,6 @@ class Play:
             self._end(wanted)
         clock = self.loop.clock if wanted.back_to is None else wanted.back_to
         if wanted.back_to is None and self.recorder:
-            self.progress.scalars(clock, self.minutes, self.recorder.scalars(self.minutes))
             self._save(self.recorder, self.minutes)
         self._settle()
         if self.recorder:

@@ -53,9 +53,16 @@ class Progress:
         """A new run begins."""
 
     def resumed(
-        self, run: Run, recipe: Recipe, dataset: "Dataset", choice: EngineChoice, clock: int, changes: list[str]
+        self,
+        run: Run,
+        recipe: Recipe,
+        dataset: "Dataset",
+        choice: EngineChoice,
+        clock: int,
+        thrown: int,
+        changes: list[str],
     ) -> None:
-        """A run goes on from `clock`; `changes` tell where machine or versions differ."""
+        """A run goes on from `clock`, having thrown away so many samples; `changes`: of machine and versions."""
 
     def already_finished(self, run: Run) -> None:
         """There is nothing left to do."""
@@ -155,7 +162,14 @@ class Terminal(Progress):
         self._begin(recipe, 0)
 
     def resumed(
-        self, run: Run, recipe: Recipe, dataset: "Dataset", choice: EngineChoice, clock: int, changes: list[str]
+        self,
+        run: Run,
+        recipe: Recipe,
+        dataset: "Dataset",
+        choice: EngineChoice,
+        clock: int,
+        thrown: int,
+        changes: list[str],
     ) -> None:
         """See `Progress`."""
         self.remarks = dataset.remarks  # said when the run began
@@ -163,7 +177,7 @@ class Terminal(Progress):
         self._say(f"engine, as before: {choice.describe()}")
         for change in changes:
             self._say(f"note: {change}")
-        self._begin(recipe, clock)
+        self._begin(recipe, clock, thrown)
 
     def already_finished(self, run: Run) -> None:
         """See `Progress`."""
@@ -235,9 +249,9 @@ class Terminal(Progress):
                 self._say(f"note: {escape(remark)}")
         self.remarks = dataset.remarks
 
-    def _begin(self, recipe: Recipe, clock: int) -> None:
-        self.training, self.first, self.since = recipe.training, clock, time.monotonic()
-        self.thrown = 0
+    def _begin(self, recipe: Recipe, clock: int, thrown: int = 0) -> None:
+        self.training, self.thrown = recipe.training, thrown
+        self.first, self.since = clock + thrown, time.monotonic()
 
     def _open_bar(self) -> None:
         from rich.progress import BarColumn, TextColumn

@@ -194,7 +194,7 @@ def _continue(run: Run, recipe: Recipe, path: Path | None, fabric: Fabric, progr
                 if recorded is None:  # killed before it was written
                     _describe(run, choice, dataset)
     changes = _environment_changes(recorded.environment) if recorded else []
-    progress.resumed(run, recipe, dataset, choice, loop.clock, changes)
+    progress.resumed(run, recipe, dataset, choice, loop.clock, guard.thrown, changes)
     with closing(dataset):
         return _play(run, loop, scorer, guard, minutes, progress)
 
