@@ -203,8 +203,7 @@ def measure(
             f"{run.folder}: {run.recipe.data.source} is no longer the data that this run was trained on"
         )
     try:
-        changes = int(checkpoint.verify(path).get("interventions", 0))
-        recipe = Guard.of(run, run.recipe, train.form.size, changes).recipe
+        recipe = Guard.at(run, run.recipe, train.form.size, path).recipe
         players = recipe.game.build(train.form)
         assert isinstance(players, GanGame)
         checkpoint.load_modules(players.players, path, "players")

@@ -10,6 +10,7 @@ and thrown away with their stretch count for the budget.
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from cardigan.files import write_text
 from cardigan.health.diagnosis import Diagnosis, Reading
@@ -18,6 +19,7 @@ from cardigan.health.rules import diagnose, discriminators, known_by_now
 from cardigan.health.treatment import Treatment, treat, worst
 from cardigan.recipe import Recipe
 from cardigan.run import Run
+from cardigan.training import checkpoint
 
 LASTING = 6
 """Readings in a row after which something is done about a warning too; so long an effect is waited for."""
@@ -42,6 +44,15 @@ class Guard:
     def of(cls, run: Run, base: Recipe, size: int, count: int = 0) -> "Guard":
         """The guard of a run as it was after its first `count` interventions; `size`: numbers in a sample."""
         return cls(run, base, size, read_interventions(run.guard_file)[:count])
+
+    @classmethod
+    def at(cls, run: Run, base: Recipe, size: int, path: Path | None) -> "Guard":
+        """The guard of a run as the checkpoint at `path` left it; None: as it was in the beginning.
+
+        Raises:
+            DamagedCheckpointError: what the checkpoint says of it cannot be trusted.
+        """
+        return cls.of(run, base, size, 0 if path is None else int(checkpoint.verify(path).get("interventions", 0)))
 
     @property
     def recipe(self) -> Recipe:

@@ -179,8 +179,7 @@ def _continue(run: Run, recipe: Recipe, path: Path | None, fabric: Fabric, progr
     if choice.compile and (key := recipe.engine.uncompilable):
         raise CardiganError(f"engine.{key}: this run began with compiled networks, which cannot do that")
     choice.apply()
-    interventions = 0 if path is None else int(checkpoint.verify(path).get("interventions", 0))
-    guard = Guard.of(run, recipe, dataset.form.size, interventions)
+    guard = Guard.at(run, recipe, dataset.form.size, path)
     loop = Loop(guard.recipe, dataset, choice, fabric)
     scorer = _scorer(loop, recipe, progress)
     with held(run, fabric):
